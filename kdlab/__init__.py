@@ -1,0 +1,3 @@
+"""kdlab: a laboratory bench for knowledge distillation."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,140 @@
+"""Checks a composed config before anything is read or trained, and reports every problem at once.
+
+Each part states its own limits: it is built here once, as the run will build it, and what its constructor raises is
+reported under the part's key, one problem a line.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from numbers import Real
+from typing import Any
+
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from torch import nn
+
+from kdlab import hardware
+from kdlab.data import ClassificationData
+from kdlab.recipes import TARGETS, arm_recipe, teacher_recipe
+
+NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
+# Parts of the student's recipe that stand at the top of the config; the others stand under `student`.
+TOP_LEVEL = ("optimizer", "schedule", "loss", "seed")
+
+
+class ConfigError(Exception):
+    """A config that cannot be run; the message lists every problem."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(["The config cannot be run:", *(f"  - {problem}" for problem in problems)]))
+        self.problems = problems
+
+
+def check(config: DictConfig) -> None:
+    """Check all of a composed config.
+
+    Raises:
+        ConfigError: with every problem: the key, its value, and what is allowed.
+    """
+    try:
+        OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError([str(error).split("\n")[0]]) from error
+    problems = [*_run_problems(config)]
+    data = _build("data", config.data, problems)
+    for path, part, value in _parts(config, problems):
+        _check_part(path, part, value, data, problems)
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+
+
+def _run_problems(config: DictConfig) -> Iterator[str]:
+    try:
+        hardware.choose(config.trainer.accelerator, config.trainer.precision)
+    except ValueError as error:
+        yield from (f"trainer.{line}" for line in str(error).split("\n"))
+    if config.evaluation.prior_offsets not in ("per_class", "shared"):
+        yield f"evaluation.prior_offsets={config.evaluation.prior_offsets}: must be per_class or shared"
+    if not NAME.fullmatch(str(config.name)):
+        yield f"name={config.name}: names a folder; letters, digits, '_', '-' and '.' are allowed"
+    if not config.arms:
+        yield "arms: an experiment needs at least one arm"
+    for arm in config.arms or {}:
+        if arm == "teacher" or not NAME.fullmatch(str(arm)):
+            yield f"arms.{arm}: an arm's name is made of letters, digits, '_', '-' and '.', and is not teacher"
+
+
+def _parts(config: DictConfig, problems: list[str]) -> Iterator[tuple[str, str, Any]]:
+    """Yield (key as the user types it, part, value) of all recipes; what arms share, once."""
+    for part, value in teacher_recipe(config).items():
+        shared_seed = part == "seed" and value == config.seed
+        yield ("seed" if shared_seed else f"teacher.{part}"), part, value
+    for part, value in OmegaConf.to_container(config.student, resolve=True).items():  # type: ignore[union-attr]
+        yield (str(part) if part in TOP_LEVEL else f"student.{part}"), str(part), value
+    for arm, overrides in (config.arms or {}).items():
+        try:
+            recipe = arm_recipe(config, str(arm))
+        except ValueError as error:
+            problems += str(error).split("\n")
+        else:
+            yield from ((f"arms.{arm}.{part}", str(part), recipe[str(part)]) for part in overrides or {})
+
+
+def _check_part(path: str, part: str, value: Any, data: ClassificationData | None, problems: list[str]) -> None:
+    if part in ("max_epochs", "seed"):
+        least = 1 if part == "max_epochs" else 0
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            problems.append(f"{path}={value}: must be an integer of at least {least}")
+    elif part == "targets":
+        if value not in TARGETS:
+            problems.append(f"{path}={value}: must be one of {', '.join(TARGETS)}")
+    else:
+        built = _build(path, value, problems)
+        if built is None:
+            return
+        if part == "optimizer":
+            _check_optimizer(path, value, built, problems)
+        elif part == "schedule":
+            _try(path, lambda: built(torch.optim.SGD([nn.Parameter(torch.zeros(1))]), 1), problems)
+        elif part == "net" and data is not None:
+            problems += _net_problems(path, built, data)
+
+
+def _check_optimizer(path: str, node: dict[str, Any], built: Any, problems: list[str]) -> None:
+    lr = node.get("lr", 1.0)
+    if isinstance(lr, Real) and not isinstance(lr, bool) and math.isfinite(lr) and lr > 0:
+        _try(path, lambda: built([nn.Parameter(torch.zeros(1))]), problems)
+    else:
+        problems.append(f"{path}.lr={lr}: must be a finite number above 0")
+
+
+def _net_problems(path: str, net: nn.Module, data: ClassificationData) -> Iterator[str]:
+    inputs, classes = torch.zeros(2, *data.input_shape, dtype=torch.uint8), len(data.class_names)
+    try:
+        with torch.no_grad():
+            shape = tuple(net.eval()(data.scale(inputs)).shape)
+    except Exception as error:  # a network may fail in any way on inputs it was not made for
+        yield f"{path}: fails on {data.name}'s inputs of shape {data.input_shape}: {error}"
+        return
+    if shape != (2, classes):
+        yield f"{path}: gives outputs of shape {shape} for 2 samples, but {data.name} has {classes} classes"
+
+
+def _build(path: str, node: Any, problems: list[str]) -> Any:
+    return _try(path, lambda: instantiate(node, _convert_="all"), problems)
+
+
+def _try(path: str, make: Callable[[], Any], problems: list[str]) -> Any:
+    """Return what `make` makes; where it raises, add what went wrong to `problems` and return None."""
+    try:
+        return make()
+    except Exception as error:  # any constructor, the user's own among them
+        cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
+        lines = str(cause).strip().split("\n")
+        names_keys = isinstance(cause, ValueError) and all(re.match(r"\w+=", line) for line in lines)
+        problems += [f"{path}.{line}" for line in lines] if names_keys else [f"{path}: {' '.join(lines)}"]
+        return None

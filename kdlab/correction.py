@@ -1,0 +1,106 @@
+"""Bias correction of held-out classes: offsets added to their logits after training.
+
+A student that never saw a class learns to keep that class's bias low, since nothing in the transfer set asks for it.
+Raising the logits of the held-out classes by a constant undoes this (Hinton, Vinyals and Dean 2015, section 3).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+from scipy.special import logsumexp, softmax
+from torch import Tensor
+
+
+def prior_offsets(logits: Tensor, prior: Tensor, held_out: Sequence[int], *, shared: bool = False) -> Tensor:
+    r"""Fit the offsets without any label: make the mean predicted probabilities match a class prior.
+
+    Solves, for every held-out class c (or, `shared`, for their sum),
+
+    .. math:: \tfrac{1}{N} \sum_i \mathrm{softmax}(z_i + b)_c = \pi_c, \qquad b_k = 0 \text{ for seen } k
+
+    which is the stationary point of the convex function mean_i logsumexp(z_i + b) − Σ_c π_c b_c.
+
+    Args:
+        logits: (N, C), on unlabelled inputs of all classes in their natural shares.
+        prior: (C,), the share of each class; those of held-out classes are used, and must lie in (0, 1).
+        held_out: class indices, at least one.
+        shared: one offset for all held-out classes, rather than one each.
+
+    Returns:
+        (C,) float32, 0 for the seen classes.
+
+    Raises:
+        ValueError: when a held-out class's prior is not in (0, 1).
+    """
+    held = list(held_out)
+    z = logits.double().numpy()
+    pi = prior.double().numpy()[held]
+    if not (np.all(pi > 0) and pi.sum() < 1):
+        raise ValueError(
+            f"the prior of the held-out classes {held} is {pi.tolist()}: each must be above 0, all below 1"
+        )
+    # Column j of `spread` says which logits parameter j moves.
+    spread = np.zeros((z.shape[1], 1 if shared else len(held)))
+    spread[held, 0 if shared else np.arange(len(held))] = 1
+    wanted = np.array([pi.sum()]) if shared else pi
+
+    def objective(b: np.ndarray) -> tuple[float, np.ndarray]:
+        moved = z + spread @ b
+        p = softmax(moved, axis=1) @ spread
+        return float(logsumexp(moved, axis=1).mean() - wanted @ b), p.mean(axis=0) - wanted
+
+    def hessian(b: np.ndarray) -> np.ndarray:
+        p = softmax(z + spread @ b, axis=1) @ spread
+        return np.diag(p.mean(axis=0)) - p.T @ p / len(p)
+
+    # The odds that the classes lack, on average, bring the first guess to the right size however far off they are.
+    log_odds = _logit_of_mean(z, spread)
+    start = np.log(wanted) - np.log1p(-wanted) - log_odds
+    fitted = minimize(objective, start, jac=True, hess=hessian, method="trust-exact", options={"gtol": 1e-10}).x
+    return torch.from_numpy(spread @ fitted).float()
+
+
+def _logit_of_mean(z: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    log_p = z - logsumexp(z, axis=1, keepdims=True)
+    odds = []
+    for column in spread.T.astype(bool):
+        inside = logsumexp(log_p[:, column]) - np.log(len(z))
+        outside = logsumexp(log_p[:, ~column]) - np.log(len(z))
+        odds.append(inside - outside)
+    return np.array(odds)
+
+
+def oracle_offsets(logits: Tensor, labels: Tensor, held_out: Sequence[int]) -> Tensor:
+    """Find, **from the labels**, the one offset for all held-out classes that makes the fewest errors, exactly.
+
+    An offset b turns a sample's prediction from its best seen class to its best held-out class once b exceeds the
+    margin between the two; the error count is therefore a step function of b, and all its steps are tried. Of several
+    best intervals the one nearest to 0 is taken, and of it the middle.
+
+    Args:
+        logits: (N, C).
+        labels: (N,).
+        held_out: class indices, at least one and not all.
+
+    Returns:
+        (C,) float32, 0 for the seen classes.
+    """
+    z = logits.double()
+    held = torch.zeros(z.shape[1], dtype=torch.bool)
+    held[list(held_out)] = True
+    best_seen, seen_class = z.masked_fill(held, -torch.inf).max(dim=1)
+    best_held, held_class = z.masked_fill(~held, -torch.inf).max(dim=1)
+    margins, order = (best_seen - best_held).sort()
+    # Passing sample i's margin gains it where its held-out guess is right, and loses it where its seen guess was.
+    gains = (held_class == labels).long() - (seen_class == labels).long()
+    right = torch.cat([torch.zeros(1, dtype=torch.long), gains[order].cumsum(0)])
+
+    ends = torch.cat([margins[:1] - 2, margins, margins[-1:] + 2])  # outside of all margins the interval is open
+    middles = (ends[:-1] + ends[1:]) / 2
+    distinct = ends[1:] > ends[:-1]
+    best = distinct & (right == right[distinct].max())
+    none_is_best = (best & (ends[:-1] < 0) & (ends[1:] > 0)).any()
+    offset = 0.0 if none_is_best else min(middles[best].tolist(), key=abs)
+    return torch.where(held, offset, 0.0).float()

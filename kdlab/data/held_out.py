@@ -1,0 +1,59 @@
+"""Held-out classes, and the stratified cut of the official training set into training and validation parts."""
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from sklearn.model_selection import train_test_split
+from torch import Tensor
+
+
+def class_indices(classes: Iterable[int | str], names: Sequence[str]) -> list[int]:
+    """Turn class indices and class names into sorted, distinct indices.
+
+    Raises:
+        ValueError: one line for each class that does not exist, and one when no class is left.
+    """
+    if isinstance(classes, int | str):
+        raise ValueError(f"held_out_classes={classes}: must be a list, such as [{classes}]")
+    problems, indices = [], set()
+    for item in classes:
+        if isinstance(item, str) and item in names:
+            indices.add(names.index(item))
+        elif isinstance(item, int) and not isinstance(item, bool) and 0 <= item < len(names):
+            indices.add(item)
+        else:
+            problems.append(
+                f"held_out_classes={item!r}: no such class; there are the indices 0 to {len(names) - 1}, "
+                f"named {', '.join(names)}"
+            )
+    if len(indices) == len(names):
+        problems.append(f"held_out_classes={sorted(indices)}: all classes are held out, nothing is left to learn from")
+    if problems:
+        raise ValueError("\n".join(problems))
+    return sorted(indices)
+
+
+def split_ids(labels: Tensor, val_size: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Cut the ids 0 … N−1 into (train, val), stratified by label; a function of labels, size and seed alone.
+
+    Args:
+        labels: (N,) class indices.
+        val_size: a fraction in [0, 1), or a whole number of samples; 0 for no validation part.
+        seed: of the cut.
+
+    Raises:
+        ValueError: when a part would have fewer samples than there are classes.
+    """
+    ids = torch.arange(len(labels))
+    if val_size == 0:
+        return ids, ids[:0]
+    try:
+        train, val = train_test_split(ids.numpy(), test_size=val_size, random_state=seed, stratify=labels.numpy())
+    except ValueError as error:
+        raise ValueError(f"val_size={val_size}: cannot cut {len(labels)} samples so: {error}") from error
+    return torch.from_numpy(train).sort().values, torch.from_numpy(val).sort().values
+
+
+def without_classes(ids: Tensor, labels: Tensor, held_out: Sequence[int]) -> Tensor:
+    """Return those `ids` whose label is not held out."""
+    return ids[~torch.isin(labels[ids], torch.tensor(held_out, dtype=labels.dtype))]

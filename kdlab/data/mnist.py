@@ -1,0 +1,78 @@
+"""MNIST: found on disk, or downloaded within bounds."""
+
+import os
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import Tensor
+from torchvision.datasets import MNIST
+from torchvision.datasets.mnist import read_image_file, read_label_file
+
+from kdlab.data.download import DownloadFailed, bounded_download
+from kdlab.data.errors import DataError, DataNotFound
+from kdlab.data.module import ClassificationData
+from kdlab.data.samples import Samples
+
+RAW = Path("MNIST", "raw")
+FILES = {split: (RAW / f"{split}-images-idx3-ubyte", RAW / f"{split}-labels-idx1-ubyte") for split in ("train", "t10k")}
+
+
+class MNISTData(ClassificationData):
+    """Y. LeCun, C. Cortes and C. Burges' 60,000 training and 10,000 test digits, 28×28.
+
+    Searched in `root`, then in the folder that `KDLAB_DATA_DIR` names, then in `./data`; else downloaded by torchvision
+    into the first of these that is set.
+
+    Args:
+        root: the folder that holds `MNIST/raw/`.
+        **kwargs: see `ClassificationData`.
+    """
+
+    name = "mnist"
+    class_names: ClassVar[tuple[str, ...]] = tuple("0123456789")
+    input_shape: ClassVar[tuple[int, ...]] = (1, 28, 28)
+
+    def __init__(self, *, root: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.folders = [Path(p).expanduser() for p in (root, os.environ.get("KDLAB_DATA_DIR"), "data") if p]
+
+    def read(self) -> tuple[Samples, Samples]:
+        """Return 60,000 training and 10,000 test images (N, 1, 28, 28) uint8."""
+        for folder in self.folders:
+            if all((folder / file).is_file() for files in FILES.values() for file in files):
+                return _read_split(folder, "train"), _read_split(folder, "t10k")
+        target = self.folders[0]
+        try:
+            bounded_download(lambda root: MNIST(root, download=True), into=target)
+        except DownloadFailed as error:
+            raise DataNotFound(self._remedies(error)) from error
+        return _read_split(target, "train"), _read_split(target, "t10k")
+
+    def _remedies(self, error: DownloadFailed) -> str:
+        files = "\n".join(f"       {self.folders[0] / file}" for files in FILES.values() for file in files)
+        return (
+            f"MNIST was not found in {', '.join(str(f) for f in self.folders)}, and its download failed: {error}.\n"
+            "Any one of these helps:\n"
+            "  1. data.root=FOLDER, or the variable KDLAB_DATA_DIR, set to the folder that holds MNIST/raw/\n"
+            f"  2. these four files, unpacked, put here:\n{files}\n"
+            "  3. data=digits, the small handwritten digits that come with scikit-learn"
+        )
+
+
+def _read_split(folder: Path, split: str) -> Samples:
+    images_file, labels_file = (folder / file for file in FILES[split])
+    images, labels = _read(read_image_file, images_file), _read(read_label_file, labels_file)
+    if images.shape[1:] != (28, 28):
+        raise DataError(f"{images_file} is corrupt: its images are {tuple(images.shape[1:])}, not (28, 28)")
+    if len(images) != len(labels):
+        raise DataError(f"{images_file} has {len(images)} images, but {labels_file} has {len(labels)} labels")
+    if not len(labels) or labels.max() > 9:
+        raise DataError(f"{labels_file} is corrupt: its labels are not digits")
+    return Samples(images.unsqueeze(1), labels)
+
+
+def _read(reader: Any, file: Path) -> Tensor:
+    try:
+        return reader(str(file))
+    except Exception as error:  # the parser's assertions, shape, type and lookup errors alike mean a bad file
+        raise DataError(f"{file} is truncated or corrupt; delete it and get it anew ({error!r})") from error

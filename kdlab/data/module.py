@@ -1,0 +1,191 @@
+"""The LightningDataModule that every data set here is: in memory, split, with classes held out, as one fit sees it."""
+
+import copy
+import logging
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any, ClassVar, Self
+
+from lightning import LightningDataModule
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, DistributedSampler
+
+from kdlab.data.errors import DataError, DataNotFound
+from kdlab.data.held_out import class_indices, split_ids, without_classes
+from kdlab.data.samples import Batch, Samples, Subset, as_fetched
+
+log = logging.getLogger(__name__)
+
+
+class ClassificationData(LightningDataModule, ABC):
+    """A labelled data set in memory and the loaders of one fit.
+
+    The official training set is cut into a training and a validation part. Held-out classes are missing from both;
+    the test set keeps them. `for_fit` gives the view of one fit: its classes, its augmentation, its order.
+
+    Args:
+        batch_size: samples per training step.
+        val_size: a fraction of the official training set in [0, 1), or a number of samples; 0 for none.
+        split_seed: of the cut between training and validation part. It is apart from the experiment's seed, so that
+            fits with different seeds share one split.
+        held_out_classes: indices or names.
+        fallback: `digits` to go on with scikit-learn's digits when this data set cannot be had; null for an error.
+
+    Raises:
+        ValueError: one line for each argument out of its range.
+    """
+
+    name: str
+    class_names: ClassVar[Sequence[str]]
+    input_shape: ClassVar[tuple[int, ...]]
+    # How often an epoch goes through the training samples: more than once where they are so few that a recipe made
+    # for another data set would end before it has begun.
+    passes_per_epoch: int = 1
+
+    def __init__(
+        self,
+        *,
+        batch_size: int = 128,
+        val_size: float = 0.1,
+        split_seed: int = 0,
+        held_out_classes: Sequence[int | str] = (),
+        fallback: str | None = None,
+    ) -> None:
+        super().__init__()
+        problems = []
+        if not _is_integer(batch_size) or batch_size < 1:
+            problems.append(f"batch_size={batch_size}: must be an integer above 0")
+        if not _is_size(val_size):
+            problems.append(f"val_size={val_size}: must be a fraction in [0, 1) or a number of samples")
+        if not _is_integer(split_seed) or split_seed < 0:
+            problems.append(f"split_seed={split_seed}: must be an integer of at least 0")
+        if fallback not in (None, "digits"):
+            problems.append(f"fallback={fallback}: must be digits or null")
+        try:
+            self.held_out = class_indices(held_out_classes, self.class_names)
+        except ValueError as error:
+            problems.append(str(error))
+        if problems:
+            raise ValueError("\n".join(problems))
+        self.batch_size = batch_size
+        self.val_size = val_size
+        self.split_seed = split_seed
+        self.fallback = fallback
+        self.augment: nn.Module = nn.Identity()
+        self.order_seed = 0
+        self._loaded = False
+
+    @abstractmethod
+    def read(self) -> tuple[Samples, Samples]:
+        """Return the official training and test set.
+
+        Raises:
+            DataNotFound: when the data are nowhere to be had; the message names the remedies.
+            DataError: when a file is corrupt; the message names it.
+        """
+
+    def scale(self, inputs: Tensor) -> Tensor:
+        """Turn stored bytes into what networks see, in training and evaluation alike: float32 in [0, 1]."""
+        return inputs.float() / 255
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read the data, once.
+
+        Raises:
+            DataNotFound: when they cannot be had, and there is no fallback.
+            DataError: when a file is corrupt, or `val_size` does not suit the number of samples.
+        """
+        if self._loaded:
+            return
+        try:
+            self.train, self.test = self.read()
+        except DataNotFound as error:
+            if self.fallback is None:
+                raise
+            self._fall_back(error)
+        try:
+            self._train_ids, self._val_ids = split_ids(self.train.labels, self.val_size, self.split_seed)
+        except ValueError as error:
+            raise DataError(f"data.{error}") from error
+        self._checksum = self.train.checksum()
+        self._loaded = True
+
+    def _fall_back(self, error: DataNotFound) -> None:
+        from kdlab.data.digits import DigitsData
+
+        log.warning(
+            "\n%s\n%s IS NOT AVAILABLE: scikit-learn's 8x8 DIGITS are used instead (data.fallback=digits).\n"
+            "Every result of this run is about digits, not about %s.\n%s\n%s",
+            "!" * 100, self.name.upper(), self.name, error, "!" * 100,
+        )  # fmt: skip
+        digits = DigitsData()
+        self.name, self.passes_per_epoch = digits.name, digits.passes_per_epoch
+        self.train, self.test = digits.read()
+
+    def for_fit(self, *, held_out: Sequence[int], augment: nn.Module, order_seed: int) -> Self:
+        """Return a view for one fit, which shares this one's tensors and split."""
+        view = copy.copy(self)
+        view.held_out = list(held_out)
+        view.augment = augment
+        view.order_seed = order_seed
+        return view
+
+    @property
+    def train_ids(self) -> Tensor:
+        """The ids of the samples trained on: the transfer set, where classes are held out."""
+        return without_classes(self._train_ids, self.train.labels, self.held_out)
+
+    @property
+    def val_ids(self) -> Tensor:
+        """The ids of the validation samples, less those of held-out classes."""
+        return without_classes(self._val_ids, self.train.labels, self.held_out)
+
+    def unlabelled(self) -> tuple[str, Tensor]:
+        """Return (split, inputs) of all classes for what is fitted without labels.
+
+        These are the validation part, held-out classes included, or, where `val_size` is 0, the training part.
+        """
+        split, ids = ("val", self._val_ids) if len(self._val_ids) else ("train", self._train_ids)
+        return split, self.train.inputs[ids]
+
+    def identity(self) -> dict[str, Any]:
+        """Return what the batches of this fit depend on, augmentation apart."""
+        return {
+            "name": self.name,
+            "checksum": self._checksum,
+            "held_out": self.held_out,
+            "val_size": self.val_size,
+            "split_seed": self.split_seed,
+            "batch_size": self.batch_size,
+            "passes_per_epoch": self.passes_per_epoch,
+        }
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Return batches in an order that is a function of (order_seed, epoch), on any number of devices."""
+        subset = Subset(self.train, self.train_ids.repeat(self.passes_per_epoch))
+        world_size, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        order = DistributedSampler(subset, num_replicas=world_size, rank=rank, seed=self.order_seed)
+        return DataLoader(subset, batch_size=self.batch_size, sampler=order, collate_fn=as_fetched)
+
+    def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
+        """Return validation batches in fixed order; none where `val_size` is 0."""
+        subset = Subset(self.train, self.val_ids)
+        return DataLoader(subset, batch_size=1024, collate_fn=as_fetched) if len(subset) else []
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Augment (in training alone) and scale, on the device."""
+        training = self.trainer is not None and self.trainer.training
+        inputs = self.augment(batch.inputs) if training else batch.inputs
+        return batch._replace(inputs=self.scale(inputs))
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_size(value: object) -> bool:
+    if _is_integer(value):
+        return value >= 0  # type: ignore[operator]
+    return isinstance(value, Real) and math.isfinite(value) and 0 <= value < 1

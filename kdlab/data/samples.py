@@ -1,0 +1,51 @@
+"""Labelled samples in memory, and the one indexing operation that makes a batch of them."""
+
+import zlib
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+
+class Samples(NamedTuple):
+    """All samples of an official split: `inputs` (N, …) as stored (uint8 for images), `labels` (N,) int64."""
+
+    inputs: Tensor
+    labels: Tensor
+
+    def checksum(self) -> str:
+        """Return a checksum of the contents, 8 hexadecimal digits."""
+        value = zlib.crc32(self.inputs.contiguous().numpy().data)
+        return f"{zlib.crc32(self.labels.contiguous().numpy().data, value):08x}"
+
+
+class Batch(NamedTuple):
+    """What a training step gets: `inputs` (B, …), `labels` (B,), and `ids` (B,), each sample's place in its split."""
+
+    inputs: Tensor
+    labels: Tensor
+    ids: Tensor
+
+
+class Subset(Dataset[Batch]):
+    """The samples with the given ids; a batch is fetched whole, by one indexing operation per tensor."""
+
+    def __init__(self, samples: Samples, ids: Tensor) -> None:
+        self.samples = samples
+        self.ids = ids
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, position: int) -> Batch:
+        return self.__getitems__([position])
+
+    def __getitems__(self, positions: list[int]) -> Batch:
+        ids = self.ids[torch.tensor(positions)]
+        return Batch(self.samples.inputs[ids], self.samples.labels[ids], ids)
+
+
+def as_fetched(batch: Batch) -> Batch:
+    """Pass a batch on as it was fetched: the collate function of every loader here."""
+    return batch

@@ -1,0 +1,74 @@
+"""What a run computes on: device, precision, and the description that goes into its results."""
+
+import os
+import platform
+from importlib.metadata import version
+from typing import NamedTuple
+
+import torch
+
+ACCELERATORS = ("auto", "cpu", "gpu")
+PRECISIONS = ("auto", "32-true", "bf16-mixed")
+
+
+class Hardware(NamedTuple):
+    """A device and a precision in Lightning's words: `32-true`, or `bf16-mixed` for bfloat16 autocast."""
+
+    device: torch.device
+    precision: str
+
+    @property
+    def accelerator(self) -> str:
+        """Lightning's name for the kind of device."""
+        return "gpu" if self.device.type == "cuda" else "cpu"
+
+
+def choose(accelerator: str, precision: str) -> Hardware:
+    """Resolve `auto`: a GPU if there is one; bfloat16 where the hardware multiplies it fast, else float32.
+
+    Raises:
+        ValueError: one line for each choice that does not exist, or that this machine cannot serve.
+    """
+    problems = []
+    if accelerator not in ACCELERATORS:
+        problems.append(f"accelerator={accelerator}: must be one of {', '.join(ACCELERATORS)}")
+    if precision not in PRECISIONS:
+        problems.append(f"precision={precision}: must be one of {', '.join(PRECISIONS)}")
+    if accelerator == "gpu" and not torch.cuda.is_available():
+        problems.append("accelerator=gpu: this machine has no usable GPU; take trainer=auto or trainer=cpu")
+    if problems:
+        raise ValueError("\n".join(problems))
+    on_gpu = accelerator != "cpu" and torch.cuda.is_available()
+    device = torch.device("cuda", 0) if on_gpu else torch.device("cpu")
+    if precision == "auto":
+        precision = "bf16-mixed" if _multiplies_bf16_fast(device) else "32-true"
+    return Hardware(device, precision)
+
+
+def _multiplies_bf16_fast(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def environment(hardware: Hardware) -> dict[str, str | int]:
+    """Describe the machine, what was used of it, and the versions of the libraries that matter to the numbers."""
+    on_gpu = hardware.device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(hardware.device) if on_gpu else _cpu_name(),
+        "accelerator": hardware.accelerator,
+        "precision": hardware.precision,
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count() or 1,
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "torchvision", "lightning", "torchmetrics")},
+    }
+
+
+def _cpu_name() -> str:
+    try:
+        with open("/proc/cpuinfo") as lines:
+            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

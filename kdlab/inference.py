@@ -1,0 +1,27 @@
+"""A network's logits for many inputs."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+
+@torch.no_grad()
+def logits_of(
+    net: nn.Module, inputs: Tensor, scale: Callable[[Tensor], Tensor], device: torch.device, batch_size: int = 1024
+) -> Tensor:
+    """Return `net`'s logits (N, C) for the stored `inputs` (N, …), in float32, on the CPU.
+
+    Args:
+        net: taken to `device` and into eval mode for this, and left as it was found.
+        inputs: as the data set stores them.
+        scale: the data set's own scaling, the same as in training.
+        device: to compute on.
+        batch_size: inputs per forward pass.
+    """
+    was_training = net.training
+    net.eval().to(device)
+    try:
+        return torch.cat([net(scale(part.to(device))).float().cpu() for part in inputs.split(batch_size)])
+    finally:
+        net.cpu().train(was_training)

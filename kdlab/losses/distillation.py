@@ -1,0 +1,119 @@
+"""The distillation loss: soft targets from a teacher, hard targets from the labels."""
+
+import math
+from numbers import Real
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SOFT_LOSSES = ("kl", "cross_entropy", "logit_mse")
+
+
+class LossTerms(NamedTuple):
+    """One batch's loss: `total` is what is minimized, `soft` and `hard` are its unweighted terms (scalars, nats)."""
+
+    total: Tensor
+    soft: Tensor
+    hard: Tensor
+
+
+class DistillationLoss(nn.Module):
+    r"""The weighted sum of a soft-target and a hard-target loss.
+
+    .. math::
+        L = \alpha \, T^2 \, \mathrm{KL}\big(\sigma(z_t / T) \,\|\, \sigma(z_s / T)\big)
+            + (1 - \alpha) \, \mathrm{CE}(z_s, y)
+
+    summed over the C classes and averaged over the N samples. The factor T² keeps the soft gradient's size when T
+    changes: dL_soft/dz_s = T (σ(z_s/T) − σ(z_t/T)) / N.
+    Source: Hinton, Vinyals and Dean 2015 (arXiv:1503.02531), section 2.
+
+    `soft_loss` picks the soft term:
+
+    - `kl`: as above; zero when the student equals the teacher.
+    - `cross_entropy`: T² · H(σ(z_t/T), σ(z_s/T)), the KL plus the teacher's entropy: the same gradient.
+    - `logit_mse`: (1 / 2C) Σ_c (z̃_s − z̃_t)², z̃ being the logits less their mean: the limit of `kl` for T → ∞
+      (section 2.1 of the paper, which takes the logits as zero-mean). It does not depend on T.
+
+    Args:
+        temperature: T, finite and above 0.
+        alpha: the weight of the **soft** term, in [0, 1]; the hard one has 1 − alpha. At 0 the teacher is ignored,
+            at 1 the labels are: no gradient, and no non-finite value, comes from the term that has no weight.
+        soft_loss: `kl`, `cross_entropy` or `logit_mse`.
+
+    Raises:
+        ValueError: one line for each argument out of its range.
+    """
+
+    def __init__(self, temperature: float = 4.0, alpha: float = 0.9, soft_loss: str = "kl") -> None:
+        super().__init__()
+        problems = []
+        if not (_is_number(temperature) and math.isfinite(temperature) and temperature > 0):
+            problems.append(f"temperature={temperature}: must be a finite number above 0")
+        if not (_is_number(alpha) and 0 <= alpha <= 1):
+            problems.append(f"alpha={alpha}: the weight of the soft term must lie in [0, 1]")
+        if soft_loss not in SOFT_LOSSES:
+            problems.append(f"soft_loss={soft_loss}: must be one of {', '.join(SOFT_LOSSES)}")
+        if problems:
+            raise ValueError("\n".join(problems))
+        self.temperature = float(temperature)
+        self.alpha = float(alpha)
+        self.soft_loss = soft_loss
+
+    def forward(self, *, student_logits: Tensor, teacher_logits: Tensor, targets: Tensor) -> LossTerms:
+        """Compute the loss in float32 (float64 logits stay float64).
+
+        Args:
+            student_logits: (N, C), any floating type.
+            teacher_logits: (N, C); treated as constants.
+            targets: (N,), class indices.
+
+        Raises:
+            ValueError: when the two logits differ in shape or are not (N, C).
+        """
+        if student_logits.shape != teacher_logits.shape or student_logits.ndim != 2:
+            raise ValueError(
+                f"student_logits {tuple(student_logits.shape)} and teacher_logits {tuple(teacher_logits.shape)} "
+                "must both be (N, C)"
+            )
+        student = _at_least_float32(student_logits)
+        teacher = _at_least_float32(teacher_logits.detach())
+        if self.alpha == 1:
+            soft, hard = self._soft(student, teacher), F.cross_entropy(student.detach(), targets)
+            return LossTerms(soft, soft, hard)
+        if self.alpha == 0:
+            soft, hard = self._soft(student.detach(), teacher), F.cross_entropy(student, targets)
+            return LossTerms(hard, soft, hard)
+        soft, hard = self._soft(student, teacher), F.cross_entropy(student, targets)
+        return LossTerms(self.alpha * soft + (1 - self.alpha) * hard, soft, hard)
+
+    def _soft(self, student: Tensor, teacher: Tensor) -> Tensor:
+        if self.soft_loss == "logit_mse":
+            difference = student - teacher
+            return (difference - difference.mean(dim=1, keepdim=True)).square().mean() / 2
+        t = self.temperature
+        log_q = F.log_softmax(student / t, dim=1)
+        log_p = F.log_softmax(teacher / t, dim=1)
+        if self.soft_loss == "kl":
+            return F.kl_div(log_q, log_p, reduction="batchmean", log_target=True) * t**2
+        return F.cross_entropy(log_q, log_p.exp()) * t**2
+
+    def equation(self) -> str:
+        """Return the loss in use, as a reader would write it."""
+        t = f"{self.temperature:g}"
+        soft = {
+            "kl": f"{t}² · KL(softmax(z_t/{t}) ‖ softmax(z_s/{t}))",
+            "cross_entropy": f"{t}² · H(softmax(z_t/{t}), softmax(z_s/{t}))",
+            "logit_mse": "‖z̃_s − z̃_t‖² / 2C",
+        }[self.soft_loss]
+        return f"L = {self.alpha:g} · {soft} + {1 - self.alpha:g} · CE(z_s, y)"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _at_least_float32(logits: Tensor) -> Tensor:
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -1,0 +1,5 @@
+"""Networks: images in, logits out, and nothing else."""
+
+from kdlab.models.mlp import MLP
+
+__all__ = ["MLP"]

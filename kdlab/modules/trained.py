@@ -1,0 +1,84 @@
+"""What the classifier and the distilled student share: optimizer, schedule, and per-epoch figures."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from kdlab.data import Batch
+
+MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
+MakeSchedule = Callable[[Optimizer, int], LRScheduler]
+
+
+class TrainedNetwork(LightningModule, ABC):
+    """A network under training. A subclass says what loss it minimizes.
+
+    Figures are summed on the device and read once an epoch: a step neither logs nor waits for the device.
+
+    Args:
+        net: inputs → logits (N, C); the only submodule, so that checkpoints hold this network alone.
+        optimizer: parameters → optimizer.
+        schedule: (optimizer, total number of steps) → learning-rate schedule, advanced each step.
+    """
+
+    def __init__(self, net: nn.Module, optimizer: MakeOptimizer, schedule: MakeSchedule) -> None:
+        super().__init__()
+        self.net = net
+        self.make_optimizer = optimizer
+        self.make_schedule = schedule
+
+    @abstractmethod
+    def losses(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Return scalars averaged over the batch: `loss`, which is minimized, and its parts, if it has any."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return logits (N, C)."""
+        return self.net(inputs)
+
+    def configure_optimizers(self) -> Any:
+        """Build the optimizer, and a schedule over all steps of the fit."""
+        optimizer = self.make_optimizer(self.net.parameters())
+        schedule = self.make_schedule(optimizer, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_epoch_start(self) -> None:
+        """Forget the last epoch's figures."""
+        self._sums: dict[str, Tensor] = {}
+        self._count = 0
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the batch's loss, and add its parts to the epoch's sums."""
+        losses = self.losses(self.net(batch.inputs), batch)
+        size = len(batch.labels)
+        for name, value in losses.items():
+            value = value.detach() * size
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+        self._count += size
+        return losses["loss"]
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's mean losses."""
+        self.log_dict({f"train/{name}": total / self._count for name, total in self._sums.items()}, prog_bar=True)
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the last validation."""
+        self._val = torch.zeros(3, device=self.device)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add up cross-entropy, right answers and samples."""
+        logits = self.net(batch.inputs).float()
+        loss = F.cross_entropy(logits, batch.labels, reduction="sum")
+        right = (logits.argmax(dim=1) == batch.labels).sum()
+        self._val += torch.stack([loss, right, torch.ones_like(right) * len(batch.labels)])
+
+    def on_validation_epoch_end(self) -> None:
+        """Log validation loss and accuracy."""
+        loss, right, count = self._val
+        self.log_dict({"val/loss": loss / count, "val/accuracy": right / count}, prog_bar=True, sync_dist=True)

@@ -1,0 +1,83 @@
+"""One fit's progress: a bar on a terminal, a line now and then elsewhere."""
+
+import logging
+import time
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+log = logging.getLogger(__name__)
+
+
+class FitProgress(Callback):
+    """Show epoch, mean training loss and validation accuracy of a fit.
+
+    Args:
+        name: of the fit: `teacher`, or the arm.
+        console: where to; a terminal gets a bar, anything else gets log lines.
+        line_seconds: the least time between two log lines; the last epoch always gets one.
+    """
+
+    def __init__(self, name: str, console: Console | None = None, line_seconds: float = 10.0) -> None:
+        self.name = name
+        self.console = console or Console(stderr=True)
+        self.line_seconds = line_seconds
+        self._bar: Progress | None = None
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Open the bar, or note the time."""
+        self._last_line = time.monotonic()
+        self._steps = int(trainer.num_training_batches)
+        self._stride = max(1, self._steps // 50)
+        if self.console.is_terminal:
+            self._bar = Progress(
+                TextColumn("{task.description}"), BarColumn(24), TextColumn("{task.fields[figures]}"),
+                TimeRemainingColumn(elapsed_when_finished=True), console=self.console,
+            )  # fmt: skip
+            self._task = self._bar.add_task("", total=self._steps * (trainer.max_epochs or 1), figures="")
+            self._bar.start()
+
+    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Show the epoch that has just ended: its figures are complete only now."""
+        if self._bar:
+            epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+            self._bar.update(self._task, description=f"{self.name:<12} {epoch:<13}", figures=_figures(trainer))
+        elif trainer.current_epoch and time.monotonic() - self._last_line >= self.line_seconds:
+            self._line(trainer, trainer.current_epoch)
+
+    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: Any) -> None:
+        """Move the bar on, a few dozen times an epoch."""
+        if self._bar and trainer.fit_loop.batch_idx % self._stride == 0:
+            done = trainer.current_epoch * self._steps + trainer.fit_loop.batch_idx + 1
+            self._bar.update(self._task, completed=done)
+
+    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Show the last epoch."""
+        if self._bar:
+            self._bar.update(self._task, completed=self._bar.tasks[0].total, figures=_figures(trainer))
+            self._bar.stop()
+            self._bar = None
+        else:
+            self._line(trainer, trainer.current_epoch)
+
+    def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
+        """Give the terminal back."""
+        if self._bar:
+            self._bar.stop()
+            self._bar = None
+
+    def _line(self, trainer: Trainer, epochs: int) -> None:
+        self._last_line = time.monotonic()
+        log.info("%s: epoch %d/%d  %s", self.name, epochs, trainer.max_epochs, _figures(trainer))
+
+
+def _figures(trainer: Trainer) -> str:
+    metrics = trainer.callback_metrics
+    figures = []
+    if "train/loss" in metrics:
+        figures.append(f"loss {metrics['train/loss'].item():.4f}")
+    if "val/accuracy" in metrics:
+        figures.append(f"validation accuracy {metrics['val/accuracy'].item():.2%}")
+    return "  ".join(figures)

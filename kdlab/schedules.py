@@ -1,0 +1,31 @@
+"""Learning-rate schedules over the steps of one fit."""
+
+import math
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+
+def constant(optimizer: Optimizer, total_steps: int) -> LambdaLR:
+    """Keep the learning rate as it is."""
+    return LambdaLR(optimizer, lambda step: 1.0)
+
+
+def cosine(optimizer: Optimizer, total_steps: int, *, warmup: float = 0.0) -> LambdaLR:
+    """Fall from the learning rate to 0 along half a cosine, after a linear rise over the first `warmup` of the steps.
+
+    Source: Loshchilov and Hutter 2017 (arXiv:1608.03983), equation 5, without restarts.
+
+    Raises:
+        ValueError: when `warmup` is not in [0, 1).
+    """
+    if not 0 <= warmup < 1:
+        raise ValueError(f"warmup={warmup}: the share of steps spent rising must lie in [0, 1)")
+    rising = warmup * total_steps
+
+    def factor(step: int) -> float:
+        if step < rising:
+            return (step + 1) / (rising + 1)
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rising) / max(1.0, total_steps - rising))))
+
+    return LambdaLR(optimizer, factor)

@@ -1,0 +1,40 @@
+"""The command line: compose the config and hand it to the pipeline. Imports no torch, so that `--help` is quick.
+
+python -m kdlab.train +experiment=dark_knowledge
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+PACKAGE = Path(__file__).resolve().parent
+# In a wheel the configs lie inside the package, in a checkout beside it.
+CONFIGS = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
+
+log = logging.getLogger(__name__)
+
+
+@hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")
+def main(config: DictConfig) -> None:
+    """Run one experiment."""
+    from kdlab.checks import ConfigError
+    from kdlab.data import DataError
+    from kdlab.pipeline import run
+
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    try:
+        run(config, folder)
+    except (ConfigError, DataError) as error:
+        log.error("%s", error)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        log.error("Interrupted. %s holds what was finished; it has no results.json.", folder)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""What several tests need: a small data set in memory, MNIST files made on the spot, and the command line."""
+
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+import torch
+
+from kdlab.data import ClassificationData, Samples
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+class Stripes(ClassificationData):
+    """Four classes of noisy 4×4 images; class c has its row c bright."""
+
+    name = "stripes"
+    class_names: ClassVar[tuple[str, ...]] = ("north", "middle", "equator", "south")
+    input_shape: ClassVar[tuple[int, ...]] = (1, 4, 4)
+
+    def read(self) -> tuple[Samples, Samples]:
+        return self._samples(400, seed=0), self._samples(100, seed=1)
+
+    def _samples(self, n: int, seed: int) -> Samples:
+        generator = torch.Generator().manual_seed(seed)
+        labels = torch.arange(n) % 4
+        images = torch.randint(0, 120, (n, 1, 4, 4), generator=generator)
+        images[torch.arange(n), 0, labels] += 120
+        return Samples(images.to(torch.uint8), labels)
+
+
+@pytest.fixture
+def stripes() -> ClassificationData:
+    data = Stripes(held_out_classes=["south"], val_size=0.1, batch_size=32)
+    data.setup()
+    return data
+
+
+@pytest.fixture
+def mnist_folder(tmp_path: Path) -> Path:
+    """A folder with four small files in MNIST's format."""
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for split, n in (("train", 200), ("t10k", 50)):
+        generator = torch.Generator().manual_seed(n)
+        images = torch.randint(0, 256, (n, 28, 28), generator=generator, dtype=torch.uint8)
+        labels = (torch.arange(n) % 10).to(torch.uint8)
+        (raw / f"{split}-images-idx3-ubyte").write_bytes(struct.pack(">4i", 0x803, n, 28, 28) + images.numpy().tobytes())
+        (raw / f"{split}-labels-idx1-ubyte").write_bytes(struct.pack(">2i", 0x801, n) + labels.numpy().tobytes())
+    return tmp_path
+
+
+CommandLine = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def kdlab_train(tmp_path: Path) -> CommandLine:
+    """Run `python -m kdlab.train` as a user would, in an empty folder."""
+
+    def run(*arguments: str, folder: Path = tmp_path, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "kdlab.train", *arguments],
+            cwd=folder, env=os.environ | environment, capture_output=True, text=True, timeout=240, check=False,
+        )  # fmt: skip
+
+    return run

@@ -1,0 +1,82 @@
+"""The bounded download, against a real server on the loopback interface."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from kdlab.data.download import DownloadFailed, bounded_download
+
+
+@pytest.fixture
+def silent_server() -> Iterator[str]:
+    """A server that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/"
+
+
+@pytest.fixture
+def slow_server() -> Iterator[str]:
+    """A server that sends ten bytes, one every tenth of a second."""
+
+    class Slow(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            for _ in range(10):
+                self.wfile.write(b"x")
+                self.wfile.flush()
+                time.sleep(0.1)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Slow)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+def fetch(url: str, folder: str) -> None:
+    target = Path(folder, "sub", "file")
+    target.parent.mkdir()
+    with urlopen(url) as response, target.open("wb") as file:
+        while byte := response.read(1):
+            file.write(byte)
+            file.flush()
+
+
+def test_a_silent_network_is_given_up_and_nothing_is_left(silent_server, tmp_path):
+    start = time.monotonic()
+    with pytest.raises(DownloadFailed, match="no answer from the network within 1 seconds"):
+        bounded_download(lambda folder: fetch(silent_server, folder), tmp_path / "data", silence=1)
+    assert time.monotonic() - start < 5
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_slow_network_that_answers_is_waited_for(slow_server, tmp_path):
+    bounded_download(lambda folder: fetch(slow_server, folder), tmp_path, silence=0.5)
+    assert (tmp_path / "sub" / "file").read_bytes() == b"x" * 10
+    assert [path.name for path in tmp_path.iterdir()] == ["sub"]
+
+
+def test_an_error_is_passed_on_and_nothing_is_left(tmp_path):
+    def fail(folder: str) -> None:
+        Path(folder, "half").write_text("half")
+        raise RuntimeError("Error downloading\nfile")
+
+    with pytest.raises(DownloadFailed, match="Error downloading file"):
+        bounded_download(fail, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DownloadFailed, match=f"cannot write to {tmp_path / 'file'}"):
+        bounded_download(lambda folder: None, tmp_path / "file")

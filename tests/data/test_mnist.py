@@ -1,0 +1,95 @@
+"""MNIST: where it is looked for, what happens when it is not there or is broken."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from kdlab.data import DataError, DataNotFound, MNISTData
+from kdlab.data import mnist as mnist_module
+from kdlab.data.download import DownloadFailed
+
+FILES = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    def fail(download, into, silence=20.0):
+        raise DownloadFailed("no answer from the network within 20 seconds")
+
+    monkeypatch.setattr(mnist_module, "bounded_download", fail)
+    monkeypatch.delenv("KDLAB_DATA_DIR", raising=False)
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+
+
+def test_found_in_root(mnist_folder, no_network):
+    train, test = MNISTData(root=str(mnist_folder)).read()
+    assert train.inputs.shape == (200, 1, 28, 28)
+    assert test.labels[:3].tolist() == [0, 1, 2]
+
+
+def test_found_in_the_folder_of_the_environment(mnist_folder, no_network, monkeypatch):
+    monkeypatch.setenv("KDLAB_DATA_DIR", str(mnist_folder))
+    assert len(MNISTData().read()[1].labels) == 50
+    assert len(MNISTData(root="/nowhere").read()[1].labels) == 50
+
+
+def test_found_in_the_local_data_folder(mnist_folder, no_network):
+    Path("data").symlink_to(mnist_folder)
+    assert len(MNISTData().read()[0].labels) == 200
+
+
+def test_root_comes_before_the_environment(mnist_folder, no_network, monkeypatch):
+    monkeypatch.setenv("KDLAB_DATA_DIR", "/nowhere")
+    assert len(MNISTData(root=str(mnist_folder)).read()[0].labels) == 200
+
+
+def test_without_data_and_network_the_error_names_the_three_remedies(no_network):
+    data = MNISTData(root="my_data")
+    with pytest.raises(DataNotFound) as caught:
+        data.setup()
+    message = str(caught.value)
+    assert "KDLAB_DATA_DIR" in message
+    assert all(str(Path("my_data", "MNIST", "raw", file)) in message for file in FILES)
+    assert "data=digits" in message
+    assert "20 seconds" in message
+
+
+def test_fallback_to_digits_is_loud_and_renames_the_data(no_network, caplog):
+    data = MNISTData(fallback="digits", held_out_classes=[3])
+    data.setup()
+    assert data.name == "digits"
+    assert len(data.test.labels) == 450
+    assert "MNIST IS NOT AVAILABLE" in caplog.text
+    assert data.passes_per_epoch == 8
+
+
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("damage", ["truncated", "empty", "garbage"])
+def test_a_damaged_file_is_an_error_that_names_it_even_with_a_fallback(mnist_folder, no_network, file, damage):
+    path = mnist_folder / "MNIST" / "raw" / file
+    content = path.read_bytes()
+    path.write_bytes({"truncated": content[: len(content) // 2], "empty": b"", "garbage": b"\xff" * 300}[damage])
+    data = MNISTData(root=str(mnist_folder), fallback="digits")
+    with pytest.raises(DataError, match=f"{file} is truncated or corrupt"):
+        data.setup()
+
+
+def test_images_and_labels_of_different_number_are_an_error_that_names_both(mnist_folder, no_network):
+    raw = mnist_folder / "MNIST" / "raw"
+    (raw / "train-labels-idx1-ubyte").write_bytes((raw / "t10k-labels-idx1-ubyte").read_bytes())
+    with pytest.raises(DataError, match="train-images-idx3-ubyte has 200 images, but .*train-labels.* has 50 labels"):
+        MNISTData(root=str(mnist_folder)).read()
+
+
+def test_real_mnist_is_read_whole():
+    folder = os.environ.get("KDLAB_DATA_DIR", "")
+    if not Path(folder, "MNIST", "raw", FILES[0]).is_file():
+        pytest.skip("real MNIST is not here: KDLAB_DATA_DIR names no folder that holds it")
+    data = MNISTData(val_size=0.05, held_out_classes=[3])
+    data.setup()
+    assert data.name == "mnist"
+    assert torch.bincount(data.train.labels).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    assert torch.bincount(data.test.labels)[3] == 1010
+    assert len(data.train_ids) + len(data.val_ids) == 60000 - 6131

@@ -1,0 +1,86 @@
+"""A fit's view of the data: its classes, its order, its inputs."""
+
+import torch
+from torch import nn
+
+from kdlab.data import ClassificationData, DigitsData, Jitter
+from kdlab.seeds import derive
+
+
+def epoch_of(data: ClassificationData, epoch: int = 0) -> torch.Tensor:
+    loader = data.train_dataloader()
+    loader.sampler.set_epoch(epoch)
+    return torch.cat([batch.ids for batch in loader])
+
+
+def view(data: ClassificationData, *, held_out: list[int] | None = None, order_seed: int = 0) -> ClassificationData:
+    held_out = data.held_out if held_out is None else held_out
+    return data.for_fit(held_out=held_out, augment=nn.Identity(), order_seed=order_seed)
+
+
+def test_no_held_out_label_in_the_transfer_set_or_its_validation_and_the_test_set_keeps_them(stripes):
+    assert 3 not in torch.cat([batch.labels for batch in stripes.train_dataloader()])
+    assert 3 not in torch.cat([batch.labels for batch in stripes.val_dataloader()])
+    assert 3 in stripes.test.labels
+
+
+def test_the_teachers_view_holds_all_classes_of_the_same_split(stripes):
+    teacher = view(stripes, held_out=[])
+    assert set(stripes.train_ids.tolist()) < set(teacher.train_ids.tolist())
+    assert set(stripes.val_ids.tolist()) < set(teacher.val_ids.tolist())
+    assert not set(teacher.train_ids.tolist()) & set(teacher.val_ids.tolist())
+    assert len(teacher.train_ids) + len(teacher.val_ids) == len(stripes.train.labels)
+
+
+def test_an_epoch_visits_every_sample_once_in_an_order_of_seed_and_epoch(stripes):
+    first = epoch_of(stripes)
+    assert torch.equal(first.sort().values, stripes.train_ids)
+    assert torch.equal(first, epoch_of(view(stripes)))
+    assert not torch.equal(first, epoch_of(stripes, epoch=1))
+    assert not torch.equal(first, epoch_of(view(stripes, order_seed=1)))
+
+
+def test_a_batch_holds_the_samples_its_ids_name(stripes):
+    for batch in stripes.train_dataloader():
+        assert torch.equal(batch.inputs, stripes.train.inputs[batch.ids])
+        assert torch.equal(batch.labels, stripes.train.labels[batch.ids])
+
+
+def test_unlabelled_inputs_are_of_all_classes_and_from_no_test_set(stripes):
+    split, inputs = stripes.unlabelled()
+    assert split == "val"
+    assert torch.equal(inputs, stripes.train.inputs[view(stripes, held_out=[]).val_ids])
+
+
+def test_without_validation_the_unlabelled_inputs_are_the_training_images(mnist_folder):
+    data = DigitsData(val_size=0, held_out_classes=[3])
+    data.setup()
+    split, inputs = data.unlabelled()
+    assert split == "train"
+    assert len(inputs) == len(data.train.labels)
+    assert data.val_dataloader() == []
+
+
+def test_digits_are_the_1797_images_cut_once_and_for_all():
+    data = DigitsData(val_size=0.1)
+    data.setup()
+    assert data.train.inputs.shape == (1347, 1, 28, 28)
+    assert data.test.inputs.shape == (450, 1, 28, 28)
+    assert data.train.inputs.dtype == torch.uint8
+    assert data.train.inputs.max() == 255
+    assert torch.bincount(data.test.labels).min() >= 43
+    again = DigitsData(val_size=0.2, split_seed=5)
+    again.setup()
+    assert torch.equal(data.test.inputs, again.test.inputs)
+
+
+def test_views_share_the_tensors(stripes):
+    other = stripes.for_fit(held_out=[], augment=Jitter(1), order_seed=3)
+    assert other.train.inputs is stripes.train.inputs
+    assert isinstance(stripes.augment, nn.Identity)
+
+
+def test_random_streams_are_independent_and_reproducible():
+    streams = {derive(seed, purpose, i) for seed in range(3) for purpose in ("order", "weights") for i in range(3)}
+    assert len(streams) == 18
+    assert derive(0, "order") == derive(0, "order")

@@ -1,0 +1,174 @@
+"""Training a student: the teacher stays as it is, cached and live targets agree, the student stays in train mode."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD
+
+from kdlab.data import Batch, ClassificationData, Jitter
+from kdlab.fit import fit
+from kdlab.hardware import Hardware
+from kdlab.inference import logits_of
+from kdlab.losses import DistillationLoss
+from kdlab.models import MLP
+from kdlab.modules import CachedTeacher, Classifier, Distilled, LiveTeacher
+from kdlab.modules.trained import TrainedNetwork
+from kdlab.schedules import constant, cosine
+
+CPU = Hardware(torch.device("cpu"), "32-true")
+
+
+def student() -> MLP:
+    torch.manual_seed(7)
+    return MLP(inputs=16, widths=[12], outputs=4)
+
+
+def teacher() -> nn.Module:
+    """A teacher with everything that drifts when it is left in train mode."""
+    torch.manual_seed(3)
+    return nn.Sequential(nn.Flatten(), nn.Linear(16, 20), nn.BatchNorm1d(20), nn.ReLU(), nn.Dropout(0.5), nn.Linear(20, 4))
+
+
+def distilled(teacher: CachedTeacher | LiveTeacher, net: nn.Module | None = None, **loss: float) -> Distilled:
+    return Distilled(
+        net or student(),
+        loss=DistillationLoss(**(loss or {"temperature": 3.0, "alpha": 0.8})),
+        teacher=teacher,
+        optimizer=partial(SGD, lr=0.1, momentum=0.9),
+        schedule=cosine,
+    )
+
+
+def classifier(net: nn.Module, lr: float = 0.1) -> Classifier:
+    return Classifier(net, optimizer=partial(SGD, lr=lr), schedule=constant)
+
+
+def train(module: TrainedNetwork, data: ClassificationData, folder: Path, epochs: int = 3, **view: object) -> Tensor:
+    view = {"held_out": data.held_out, "augment": nn.Identity(), "order_seed": 0} | view
+    net = fit("arm", module, data.for_fit(**view), max_epochs=epochs, seed=0, hardware=CPU, folder=folder).net
+    return torch.cat([p.detach().flatten() for p in net.parameters()])
+
+
+def cached(data: ClassificationData, net: nn.Module) -> CachedTeacher:
+    return CachedTeacher(logits_of(net, data.train.inputs, data.scale, CPU.device))
+
+
+@pytest.mark.parametrize("augment", [nn.Identity(), Jitter(1)])
+def test_teacher_is_byte_identical_after_distillation(stripes, tmp_path, augment):
+    net = teacher().train()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    train(distilled(LiveTeacher(net)), stripes, tmp_path, augment=augment)
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+    assert not net.training
+    assert all(p.grad is None for p in net.parameters())
+
+
+def test_asking_a_teacher_for_its_logits_leaves_it_byte_identical(stripes):
+    net = teacher().train()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    cached(stripes, net)
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+    assert net.training
+
+
+def test_cached_logits_train_as_live_ones_do_under_shuffling(stripes, tmp_path):
+    live = train(distilled(LiveTeacher(teacher())), stripes, tmp_path / "live")
+    looked_up = train(distilled(cached(stripes, teacher())), stripes, tmp_path / "cached")
+    torch.testing.assert_close(live, looked_up, rtol=1e-4, atol=1e-6)
+    by_position = cached(stripes, teacher())
+    by_position.logits = by_position.logits.roll(1, dims=0)
+    assert (train(distilled(by_position), stripes, tmp_path / "wrong") - live).abs().max() > 1e-2
+
+
+def test_a_live_teacher_sees_the_students_augmented_inputs(stripes, tmp_path):
+    seen: list[Tensor] = []
+
+    class Watching(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = student()
+
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append(x)
+            return self.net(x)
+
+    train(distilled(LiveTeacher(Watching().eval()), net=Watching()), stripes, tmp_path, epochs=1, augment=Jitter(1))
+    steps = len(stripes.train_dataloader())
+    pairs = zip(seen[0 : 2 * steps : 2], seen[1 : 2 * steps : 2], strict=True)
+    assert all(torch.equal(for_student, for_teacher) for for_student, for_teacher in pairs)
+
+
+def test_the_teacher_is_no_part_of_the_students_module():
+    module = distilled(LiveTeacher(teacher()))
+    assert not [name for name, _ in module.named_parameters() if "teacher" in name]
+    assert not [name for name in module.state_dict() if "teacher" in name]
+    module.train()
+    assert not module.teacher.net.training
+
+
+def test_student_is_in_train_mode_after_validation(stripes, tmp_path):
+    modes: list[bool] = []
+
+    class Watching(Classifier):
+        def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+            modes.append(self.net.training)
+            return super().training_step(batch, batch_idx)
+
+    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 4), nn.Dropout(0.5)).eval()
+    train(Watching(net, optimizer=partial(SGD, lr=0.1), schedule=constant), stripes, tmp_path)
+    assert len(modes) == 3 * len(stripes.train_dataloader())
+    assert all(modes)
+
+
+def test_alpha_zero_trains_as_a_classifier_does(stripes, tmp_path):
+    module = Distilled(
+        student(), loss=DistillationLoss(alpha=0.0), teacher=cached(stripes, teacher()),
+        optimizer=partial(SGD, lr=0.1), schedule=constant,
+    )  # fmt: skip
+    assert torch.equal(train(module, stripes, tmp_path / "a"), train(classifier(student()), stripes, tmp_path / "b"))
+
+
+@pytest.mark.parametrize("augment", [nn.Identity(), Jitter(1)])
+def test_the_same_fit_twice_gives_the_same_weights(stripes, tmp_path, augment):
+    def net() -> MLP:
+        torch.manual_seed(0)
+        return MLP(inputs=16, widths=[12], outputs=4, hidden_dropout=0.5)
+
+    first = train(classifier(net()), stripes, tmp_path / "1", augment=augment)
+    torch.rand(17)  # whatever happened before must not matter
+    assert torch.equal(first, train(classifier(net()), stripes, tmp_path / "2", augment=augment))
+    assert not torch.equal(first, train(classifier(net()), stripes, tmp_path / "3", augment=augment, order_seed=1))
+
+
+def test_a_student_that_learns_gets_better_and_the_figures_say_so(stripes, tmp_path):
+    module = classifier(student(), lr=0.5)
+    train(module, stripes, tmp_path, epochs=20)
+    metrics = module.trainer.callback_metrics
+    assert metrics["val/accuracy"] > 0.9
+    right = [
+        (logits_of(module.net, batch.inputs, stripes.scale, CPU.device).argmax(1) == batch.labels).float().mean().item()
+        for batch in stripes.val_dataloader()
+    ]
+    assert metrics["val/accuracy"].item() == pytest.approx(sum(right) / len(right))
+
+
+def test_logged_training_loss_is_the_mean_over_samples_not_over_batches(stripes, tmp_path):
+    module = classifier(student(), lr=1e-12)
+    train(module, stripes, tmp_path, epochs=1)
+    transfer = stripes.train_ids
+    logits = logits_of(module.net, stripes.train.inputs[transfer], stripes.scale, CPU.device)
+    expected = nn.functional.cross_entropy(logits, stripes.train.labels[transfer])
+    assert module.trainer.callback_metrics["train/loss"].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_bf16_autocast_trains_and_keeps_float32_weights(stripes, tmp_path):
+    net = student()
+    view = stripes.for_fit(held_out=[3], augment=nn.Identity(), order_seed=0)
+    module = distilled(cached(stripes, teacher()), net=net)
+    hardware = Hardware(torch.device("cpu"), "bf16-mixed")
+    fitted = fit("arm", module, view, max_epochs=2, seed=0, hardware=hardware, folder=tmp_path)
+    assert {p.dtype for p in fitted.net.parameters()} == {torch.float32}
+    assert module.trainer.callback_metrics["train/loss"].dtype == torch.float32

@@ -1,0 +1,75 @@
+"""results.json: exactly its schema, whole or not at all."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from kdlab.results import Fit, InvalidResults, Results, Row, read, write
+
+RESULTS = Results(
+    experiment="e",
+    dataset="digits",
+    seed=0,
+    held_out_classes=[3],
+    config={"seed": 0, "nested": {"a": [1, 2]}},
+    environment={"torch": "2"},
+    fits=[Fit("teacher", "abc", False, 3, 1.5, 100)],
+    rows=[Row("teacher", "test", "all", "none", "accuracy", 0.5, 10), Row("a", "test", "3", "prior", "errors", 3, 9)],
+)
+
+
+def test_round_trip(tmp_path):
+    write(RESULTS, tmp_path / "results.json")
+    assert read(tmp_path / "results.json") == RESULTS
+    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_keys_are_exactly_those_of_the_schema(tmp_path):
+    write(RESULTS, tmp_path / "results.json")
+    content = json.loads((tmp_path / "results.json").read_text())
+    assert set(content) == {
+        "schema_version", "experiment", "dataset", "seed", "held_out_classes", "config", "environment", "fits", "rows"
+    }  # fmt: skip
+    assert set(content["fits"][0]) == {"arm", "key", "reused", "epochs", "seconds", "parameters"}
+    assert set(content["rows"][0]) == {"arm", "split", "classes", "correction", "metric", "value", "n"}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_value_that_is_not_finite_is_refused_and_the_old_file_stays(tmp_path, value):
+    path = tmp_path / "results.json"
+    write(RESULTS, path)
+    with pytest.raises(ValueError, match="JSON"):
+        write(replace(RESULTS, rows=[replace(RESULTS.rows[0], value=value)]), path)
+    assert read(path) == RESULTS
+    assert [entry.name for entry in tmp_path.iterdir()] == ["results.json"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda c: c.pop("rows"), "'rows'"),
+        (lambda c: c.update(extra=1), "extra"),
+        (lambda c: c.update(schema_version=99), "schema_version is 99, this kdlab reads 1"),
+        (lambda c: c["rows"][0].update(correction="magic"), "Row.correction is 'magic'"),
+        (lambda c: c["rows"][0].update(value="0.5"), "Row.value is '0.5'"),
+        (lambda c: c["fits"][0].update(reused=0), "Fit.reused is 0"),
+        (lambda c: c.update(seed=True), "Results.seed is True"),
+    ],
+)
+def test_a_file_of_another_schema_is_named_with_what_is_wrong(tmp_path, damage, message):
+    path = tmp_path / "results.json"
+    write(RESULTS, path)
+    content = json.loads(path.read_text())
+    damage(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(InvalidResults, match=f"(?s)results.json.*{message}"):
+        read(path)
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", '{"rows": ', "null"])
+def test_a_truncated_or_foreign_file_is_named(tmp_path, text):
+    path = tmp_path / "results.json"
+    path.write_text(text)
+    with pytest.raises(InvalidResults, match="results.json"):
+        read(path)
