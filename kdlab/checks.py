@@ -45,7 +45,8 @@ def check(config: DictConfig) -> None:
     except OmegaConfBaseException as error:
         raise ConfigError([str(error).split("\n")[0]]) from error
     problems = [*_run_problems(config)]
-    data = _build("data", config.data, problems)
+    # A data set whose settings are wrong still has the shape and the classes that networks are checked against.
+    data = _build("data", config.data, problems) or _build("data", {"_target_": config.data._target_}, [])
     for path, part, value in _parts(config, problems):
         _check_part(path, part, value, data, problems)
     if problems:

@@ -73,6 +73,7 @@ def fit(
         log_every_n_steps=len(data.train_dataloader()),
         callbacks=[SeedEachEpoch(seed), FitProgress(name)],
         deterministic=hardware.accelerator == "gpu",
+        limit_val_batches=1.0 if len(data.val_ids) else 0,
         num_sanity_val_steps=0,
         enable_checkpointing=False,
         enable_model_summary=False,

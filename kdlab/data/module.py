@@ -18,6 +18,9 @@ from kdlab.data.samples import Batch, Samples, Subset, as_fetched
 
 log = logging.getLogger(__name__)
 
+# So many samples are fetched at once: what surrounds a step of a small network costs as much as the step itself.
+SAMPLES_PER_FETCH = 2048
+
 
 class ClassificationData(LightningDataModule, ABC):
     """A labelled data set in memory and the loaders of one fit.
@@ -162,23 +165,33 @@ class ClassificationData(LightningDataModule, ABC):
             "passes_per_epoch": self.passes_per_epoch,
         }
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """The number of optimizer steps in an epoch."""
+        world_size = self.trainer.world_size if self.trainer else 1
+        samples = math.ceil(len(self.train_ids) * self.passes_per_epoch / world_size)
+        return math.ceil(samples / self.batch_size)
+
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Return batches in an order that is a function of (order_seed, epoch), on any number of devices."""
+        """Return the training samples in an order that is a function of (order_seed, epoch), on any number of devices.
+
+        Several batches are fetched, moved, augmented and scaled at once; `on_after_batch_transfer` cuts them apart.
+        """
         subset = Subset(self.train, self.train_ids.repeat(self.passes_per_epoch))
         world_size, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         order = DistributedSampler(subset, num_replicas=world_size, rank=rank, seed=self.order_seed)
-        return DataLoader(subset, batch_size=self.batch_size, sampler=order, collate_fn=as_fetched)
+        fetched = self.batch_size * max(1, SAMPLES_PER_FETCH // self.batch_size)
+        return DataLoader(subset, batch_size=fetched, sampler=order, collate_fn=as_fetched)
 
-    def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
-        """Return validation batches in fixed order; none where `val_size` is 0."""
-        subset = Subset(self.train, self.val_ids)
-        return DataLoader(subset, batch_size=1024, collate_fn=as_fetched) if len(subset) else []
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Return validation samples in fixed order; none where `val_size` is 0."""
+        return DataLoader(Subset(self.train, self.val_ids), batch_size=SAMPLES_PER_FETCH, collate_fn=as_fetched)
 
-    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Augment (in training alone) and scale, on the device."""
-        training = self.trainer is not None and self.trainer.training
-        inputs = self.augment(batch.inputs) if training else batch.inputs
-        return batch._replace(inputs=self.scale(inputs))
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch | list[Batch]:
+        """Scale what was fetched, on the device; in training augment it first, and cut it into batches."""
+        if self.trainer is None or not self.trainer.training:
+            return batch._replace(inputs=self.scale(batch.inputs))
+        return batch._replace(inputs=self.scale(self.augment(batch.inputs))).cut(self.batch_size)
 
 
 def _is_integer(value: object) -> bool:

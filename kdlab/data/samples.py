@@ -27,6 +27,10 @@ class Batch(NamedTuple):
     labels: Tensor
     ids: Tensor
 
+    def cut(self, size: int) -> list["Batch"]:
+        """Return this batch in consecutive parts of `size` samples; the last may be smaller."""
+        return [Batch(*parts) for parts in zip(*(tensor.split(size) for tensor in self), strict=True)]
+
 
 class Subset(Dataset[Batch]):
     """The samples with the given ids; a batch is fetched whole, by one indexing operation per tensor."""

@@ -20,7 +20,9 @@ MakeSchedule = Callable[[Optimizer, int], LRScheduler]
 class TrainedNetwork(LightningModule, ABC):
     """A network under training. A subclass says what loss it minimizes.
 
-    Figures are summed on the device and read once an epoch: a step neither logs nor waits for the device.
+    Its data module is a `ClassificationData`, which hands over several batches at a time; each is one optimizer step
+    (Lightning's manual optimization). Figures are summed on the device and read once an epoch: a step neither logs nor
+    waits for the device.
 
     Args:
         net: inputs → logits (N, C); the only submodule, so that checkpoints hold this network alone.
@@ -30,6 +32,7 @@ class TrainedNetwork(LightningModule, ABC):
 
     def __init__(self, net: nn.Module, optimizer: MakeOptimizer, schedule: MakeSchedule) -> None:
         super().__init__()
+        self.automatic_optimization = False
         self.net = net
         self.make_optimizer = optimizer
         self.make_schedule = schedule
@@ -45,23 +48,31 @@ class TrainedNetwork(LightningModule, ABC):
     def configure_optimizers(self) -> Any:
         """Build the optimizer, and a schedule over all steps of the fit."""
         optimizer = self.make_optimizer(self.net.parameters())
-        schedule = self.make_schedule(optimizer, int(self.trainer.estimated_stepping_batches))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        steps = self.trainer.datamodule.steps_per_epoch * self.trainer.max_epochs  # type: ignore[attr-defined]
+        return {"optimizer": optimizer, "lr_scheduler": self.make_schedule(optimizer, steps)}
 
     def on_train_epoch_start(self) -> None:
         """Forget the last epoch's figures."""
-        self._sums: dict[str, Tensor] = {}
+        self._sums: dict[str, Tensor | int] = {}
         self._count = 0
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the batch's loss, and add its parts to the epoch's sums."""
-        losses = self.losses(self.net(batch.inputs), batch)
-        size = len(batch.labels)
+    def training_step(self, batches: list[Batch], batch_idx: int) -> None:
+        """Take one optimizer step for each batch, and add its losses to the epoch's sums."""
+        optimizer, schedule = self.optimizers(), self.lr_schedulers()
+        for batch in batches:
+            losses = self.losses(self.net(batch.inputs), batch)
+            optimizer.zero_grad()  # type: ignore[union-attr]
+            self.manual_backward(losses["loss"])
+            optimizer.step()  # type: ignore[union-attr]
+            schedule.step()  # type: ignore[union-attr, call-arg]
+            # Autocast keeps casts of the weights until its context ends; the weights have just changed.
+            torch.clear_autocast_cache()
+            self._add(losses, len(batch.labels))
+
+    def _add(self, losses: dict[str, Tensor], size: int) -> None:
         for name, value in losses.items():
-            value = value.detach() * size
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
+            self._sums[name] = self._sums.get(name, 0) + value.detach() * size
         self._count += size
-        return losses["loss"]
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's mean losses."""

@@ -58,7 +58,7 @@ def test_without_validation_the_unlabelled_inputs_are_the_training_images(mnist_
     split, inputs = data.unlabelled()
     assert split == "train"
     assert len(inputs) == len(data.train.labels)
-    assert data.val_dataloader() == []
+    assert len(data.val_dataloader()) == 0
 
 
 def test_digits_are_the_1797_images_cut_once_and_for_all():
@@ -72,6 +72,15 @@ def test_digits_are_the_1797_images_cut_once_and_for_all():
     again = DigitsData(val_size=0.2, split_seed=5)
     again.setup()
     assert torch.equal(data.test.inputs, again.test.inputs)
+
+
+def test_batches_are_cut_from_what_was_fetched_without_loss_or_change(stripes):
+    (fetched,) = stripes.train_dataloader()
+    batches = fetched.cut(stripes.batch_size)
+    assert [len(batch.labels) for batch in batches] == [32] * 8 + [14]
+    assert len(batches) == stripes.steps_per_epoch
+    for part in range(3):
+        assert torch.equal(torch.cat([batch[part] for batch in batches]), fetched[part])
 
 
 def test_views_share_the_tensors(stripes):

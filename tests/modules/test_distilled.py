@@ -96,7 +96,7 @@ def test_a_live_teacher_sees_the_students_augmented_inputs(stripes, tmp_path):
             return self.net(x)
 
     train(distilled(LiveTeacher(Watching().eval()), net=Watching()), stripes, tmp_path, epochs=1, augment=Jitter(1))
-    steps = len(stripes.train_dataloader())
+    steps = stripes.steps_per_epoch
     pairs = zip(seen[0 : 2 * steps : 2], seen[1 : 2 * steps : 2], strict=True)
     assert all(torch.equal(for_student, for_teacher) for for_student, for_teacher in pairs)
 
@@ -113,13 +113,13 @@ def test_student_is_in_train_mode_after_validation(stripes, tmp_path):
     modes: list[bool] = []
 
     class Watching(Classifier):
-        def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        def losses(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
             modes.append(self.net.training)
-            return super().training_step(batch, batch_idx)
+            return super().losses(logits, batch)
 
     net = nn.Sequential(nn.Flatten(), nn.Linear(16, 4), nn.Dropout(0.5)).eval()
     train(Watching(net, optimizer=partial(SGD, lr=0.1), schedule=constant), stripes, tmp_path)
-    assert len(modes) == 3 * len(stripes.train_dataloader())
+    assert len(modes) == 3 * stripes.steps_per_epoch
     assert all(modes)
 
 
@@ -164,11 +164,30 @@ def test_logged_training_loss_is_the_mean_over_samples_not_over_batches(stripes,
     assert module.trainer.callback_metrics["train/loss"].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_bf16_autocast_trains_and_keeps_float32_weights(stripes, tmp_path):
+@pytest.mark.parametrize(("precision", "tolerance"), [("32-true", 1e-6), ("bf16-mixed", 1e-3)])
+def test_a_fit_takes_the_very_steps_of_a_plain_loop(stripes, tmp_path, precision, tolerance):
+    view = stripes.for_fit(held_out=[3], augment=nn.Identity(), order_seed=5)
+    logits = cached(stripes, teacher()).logits
+    hardware = Hardware(torch.device("cpu"), precision)
+    fitted = fit("arm", distilled(CachedTeacher(logits)), view, max_epochs=3, seed=0, hardware=hardware, folder=tmp_path)
+
     net = student()
-    view = stripes.for_fit(held_out=[3], augment=nn.Identity(), order_seed=0)
-    module = distilled(cached(stripes, teacher()), net=net)
-    hardware = Hardware(torch.device("cpu"), "bf16-mixed")
-    fitted = fit("arm", module, view, max_epochs=2, seed=0, hardware=hardware, folder=tmp_path)
-    assert {p.dtype for p in fitted.net.parameters()} == {torch.float32}
-    assert module.trainer.callback_metrics["train/loss"].dtype == torch.float32
+    optimizer = SGD(net.parameters(), lr=0.1, momentum=0.9)
+    schedule = cosine(optimizer, 3 * view.steps_per_epoch)
+    for epoch in range(3):
+        loader = view.train_dataloader()
+        loader.sampler.set_epoch(epoch)
+        for batch in next(iter(loader)).cut(view.batch_size):
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed"):
+                z_s = net(batch.inputs.float() / 255).float()
+            z_t = logits[batch.ids]
+            kl = (z_t / 3).softmax(1) * ((z_t / 3).log_softmax(1) - (z_s / 3).log_softmax(1))
+            loss = 0.8 * 9 * kl.sum(1).mean() + 0.2 * nn.functional.cross_entropy(z_s, batch.labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+
+    for mine, plain in zip(fitted.net.parameters(), net.parameters(), strict=True):
+        assert mine.dtype == torch.float32
+        torch.testing.assert_close(mine.detach(), plain.detach(), rtol=0, atol=tolerance)

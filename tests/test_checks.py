@@ -1,0 +1,128 @@
+"""A wrong config is refused before anything is read or trained, with every problem at once."""
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from kdlab.checks import ConfigError, check
+from kdlab.train import CONFIGS
+
+EXPERIMENT = "+experiment=dark_knowledge"
+
+
+def config(*overrides: str) -> DictConfig:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return compose("train", [EXPERIMENT, *overrides])
+
+
+def problems(*overrides: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        check(config(*overrides))
+    return caught.value.problems
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["data=digits", "data.val_size=0", "data.held_out_classes=[]", "seed=7"],
+        ["model@student.net=linear", "optimizer=adam", "schedule=constant", "loss=logit_mse", "trainer=cpu"],
+        ["data.held_out_classes=['0',1]", "data.val_size=5000", "augment@student.augment=jitter"],
+        ["arms.distilled.loss.alpha=1", "arms.baseline.max_epochs=3"],
+    ],
+)
+def test_a_right_config_passes(overrides):
+    overrides = [f"+{o}" if o.startswith("arms.") else o for o in overrides]
+    check(config(*overrides))
+
+
+@pytest.mark.parametrize(
+    ("override", "problem"),
+    [
+        ("loss.temperature=0", "loss.temperature=0: must be a finite number above 0"),
+        ("loss.temperature=-2", "loss.temperature=-2: must be a finite number above 0"),
+        ("loss.temperature=nan", "loss.temperature=nan: must be a finite number above 0"),
+        ("loss.temperature=hot", "loss.temperature=hot: must be a finite number above 0"),
+        ("loss.alpha=1.1", "loss.alpha=1.1: the weight of the soft term must lie in [0, 1]"),
+        ("loss.alpha=-0.1", "loss.alpha=-0.1: the weight of the soft term must lie in [0, 1]"),
+        ("loss.soft_loss=l1", "loss.soft_loss=l1: must be one of kl, cross_entropy, logit_mse"),
+        ("optimizer.lr=0", "optimizer.lr=0: must be a finite number above 0"),
+        ("optimizer.lr=-1", "optimizer.lr=-1: must be a finite number above 0"),
+        ("optimizer.lr=nan", "optimizer.lr=nan: must be a finite number above 0"),
+        ("teacher.optimizer.lr=inf", "teacher.optimizer.lr=inf: must be a finite number above 0"),
+        ("optimizer.momentum=-1", "optimizer: Invalid momentum value: -1"),
+        ("schedule.warmup=1", "schedule.warmup=1: the share of steps spent rising must lie in [0, 1)"),
+        ("teacher.max_epochs=0", "teacher.max_epochs=0: must be an integer of at least 1"),
+        ("student.max_epochs=1.5", "student.max_epochs=1.5: must be an integer of at least 1"),
+        ("seed=-1", "seed=-1: must be an integer of at least 0"),
+        ("seed=0.5", "seed=0.5: must be an integer of at least 0"),
+        ("seed=lucky", "seed=lucky: must be an integer of at least 0"),
+        ("seed=true", "seed=True: must be an integer of at least 0"),
+        ("teacher.seed=-3", "teacher.seed=-3: must be an integer of at least 0"),
+        ("data.batch_size=0", "data.batch_size=0: must be an integer above 0"),
+        ("data.batch_size=12.5", "data.batch_size=12.5: must be an integer above 0"),
+        ("data.val_size=1.0", "data.val_size=1.0: must be a fraction in [0, 1) or a number of samples"),
+        ("data.val_size=-5", "data.val_size=-5: must be a fraction in [0, 1) or a number of samples"),
+        ("data.split_seed=x", "data.split_seed=x: must be an integer of at least 0"),
+        ("data.fallback=cifar10", "data.fallback=cifar10: must be digits or null"),
+        ("data.held_out_classes=3", "data.held_out_classes=3: must be a list, such as [3]"),
+        ("student.targets=guess", "student.targets=guess: must be one of truth, teacher_soft"),
+        ("trainer.accelerator=tpu", "trainer.accelerator=tpu: must be one of auto, cpu, gpu"),
+        ("trainer.precision=8", "trainer.precision=8: must be one of auto, 32-true, bf16-mixed"),
+        ("evaluation.prior_offsets=some", "evaluation.prior_offsets=some: must be per_class or shared"),
+        ("name=a/b", "name=a/b: names a folder; letters, digits, '_', '-' and '.' are allowed"),
+        ("+arms.teacher={}", "arms.teacher: an arm's name is made of letters, digits, '_', '-' and '.', and is not teacher"),
+        ("+arms.distilled.loss.alpha=3", "arms.distilled.loss.alpha=3: the weight of the soft term must lie in [0, 1]"),
+        ("student.net.hidden_dropout=1", "student.net.hidden_dropout=1: a dropout probability must lie in [0, 1)"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_reported_once_with_key_value_and_what_is_allowed(override, problem):
+    assert problems(override) == [problem]
+
+
+def test_a_held_out_class_that_does_not_exist_is_reported_with_those_that_do():
+    (problem,) = problems("data.held_out_classes=[12]")
+    assert problem.startswith("data.held_out_classes=12: no such class; there are the indices 0 to 9")
+
+
+def test_holding_out_all_classes_is_reported():
+    (problem,) = problems("data.held_out_classes=[0,1,2,3,4,5,6,7,8,9]")
+    assert "all classes are held out" in problem
+
+
+def test_a_network_whose_outputs_do_not_match_the_classes_is_reported():
+    (problem,) = problems("student.net.outputs=7")
+    assert problem == "student.net: gives outputs of shape (2, 7) for 2 samples, but mnist has 10 classes"
+
+
+def test_a_network_that_does_not_take_the_inputs_is_reported():
+    (problem,) = problems("teacher.net.inputs=100")
+    assert problem.startswith("teacher.net: fails on mnist's inputs of shape (1, 28, 28)")
+
+
+def test_a_network_that_cannot_be_found_is_reported():
+    (problem,) = problems("student.net._target_=my_package.MyNet")
+    assert problem.startswith("student.net: ")
+    assert "my_package" in problem
+
+
+def test_an_arm_that_overrides_what_is_not_there_is_reported_with_what_is():
+    (problem,) = problems("+arms.distilled.losss.alpha=1")
+    assert problem.startswith("arms.distilled.losss: no such key in the student's recipe; there are augment, loss,")
+
+
+def test_a_missing_gpu_is_reported_with_the_remedy(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    (problem,) = problems("trainer=gpu")
+    assert problem == "trainer.accelerator=gpu: this machine has no usable GPU; take trainer=auto or trainer=cpu"
+
+
+def test_every_problem_is_reported_at_once():
+    found = problems(
+        "loss.temperature=0", "loss.alpha=2", "optimizer.lr=-1", "data.batch_size=0", "seed=x", "student.net.outputs=3"
+    )
+    assert {problem.split("=")[0].split(": ")[0] for problem in found} == {
+        "loss.temperature", "loss.alpha", "optimizer.lr", "data.batch_size", "seed", "student.net"
+    }  # fmt: skip
+    assert len(found) == 6

@@ -1,0 +1,132 @@
+"""The main job, end to end, on digits: what `make demo` falls back to where there is no MNIST and no network."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from kdlab.results import Results, read
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """The run's folder, what it printed, and what it logged to the terminal."""
+    import subprocess
+    import sys
+
+    folder = tmp_path_factory.mktemp("dark_knowledge")
+    # No MNIST at the one place where it may lie, and no way out to the network.
+    environment = os.environ | {"KDLAB_DATA_DIR": str(folder / "nowhere"), "https_proxy": "http://127.0.0.1:9"}
+    done = subprocess.run(
+        [sys.executable, "-m", "kdlab.train", "+experiment=dark_knowledge"],
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (results,) = (folder / "outputs" / "dark_knowledge").rglob("results.json")
+    return results.parent, done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def results(run: tuple[Path, str, str]) -> Results:
+    return read(run[0] / "results.json")
+
+
+def accuracy(results: Results, arm: str, classes: str, correction: str = "none") -> float:
+    row = results.find(arm, classes, "accuracy", correction)
+    assert row
+    return row.value
+
+
+def test_without_mnist_digits_are_used_and_every_result_says_so(run, results):
+    _, printed, logged = run
+    assert "MNIST IS NOT AVAILABLE" in logged
+    assert "dataset: digits" in printed
+    assert results.dataset == "digits"
+    assert results.config["data"]["fallback"] == "digits"
+
+
+def test_the_baseline_never_answers_with_the_class_it_has_not_seen(results):
+    assert accuracy(results, "baseline", "unseen") == 0
+
+
+def test_the_distilled_student_knows_most_of_a_class_it_has_never_seen(results):
+    assert accuracy(results, "distilled", "unseen") > 0.6
+    assert accuracy(results, "distilled", "unseen", "oracle") > 0.8
+    assert accuracy(results, "distilled", "all") > accuracy(results, "baseline", "all") + 0.04
+    assert accuracy(results, "teacher", "all") > 0.95
+
+
+def test_corrections_help_where_they_must(results):
+    for arm in ("baseline", "distilled"):
+        before, after = (results.find(arm, "all", "errors", c) for c in ("none", "oracle"))
+        assert after.value <= before.value
+    prior, oracle = (results.find("distilled", "all", "errors", c) for c in ("prior", "oracle"))
+    assert prior.value - oracle.value <= 10
+
+
+def test_rows_are_complete(results):
+    groups = {"all", "seen", "unseen", *map(str, range(10))}
+    metrics = {"accuracy", "errors", "nll", "ece", "agreement"}
+    for arm, corrections in {"teacher": {"none"}, "baseline": {"none", "prior", "oracle"}}.items():
+        rows = [row for row in results.rows if row.arm == arm and row.metric in metrics]
+        assert {(r.classes, r.correction, r.metric) for r in rows} == {
+            (g, c, m) for g in groups for c in corrections for m in metrics
+        }
+        assert len(rows) == len(groups) * len(corrections) * len(metrics)
+    offsets = {(r.arm, r.correction): (r.split, r.n) for r in results.rows if r.metric == "offset"}
+    assert offsets == {
+        (arm, correction): fitted_on
+        for arm in ("baseline", "distilled")
+        for correction, fitted_on in (("prior", ("val", 68)), ("oracle", ("test", 450)))
+    }
+
+
+def test_fits_and_environment_are_recorded(results):
+    assert [fit.arm for fit in results.fits] == ["teacher", "baseline", "distilled"]
+    assert [fit.parameters for fit in results.fits] == [2395210, 1276810, 1276810]
+    assert {fit.epochs for fit in results.fits} == {15}
+    assert len({fit.key for fit in results.fits}) == 3
+    assert not any(fit.reused for fit in results.fits)
+    assert results.environment["precision"] in ("32-true", "bf16-mixed")
+
+
+def test_checkpoints_are_bare_and_reproduce_the_rows(run, results):
+    from kdlab.data import DigitsData
+
+    _, test = DigitsData().read()
+    for arm, part in (("teacher", "teacher"), ("distilled", "student")):
+        net = instantiate(OmegaConf.create(results.config[part]["net"]), _convert_="all")
+        net.load_state_dict(torch.load(run[0] / "checkpoints" / f"{arm}.pt", weights_only=True))
+        with torch.no_grad():
+            guess = net.eval()(test.inputs / 255).argmax(1)
+        assert int((guess != test.labels).sum()) == results.find(arm, "all", "errors").value
+
+
+@pytest.mark.parametrize("arm", ["teacher", "baseline", "distilled"])
+def test_tensorboard_has_the_curves_of_each_fit(run, arm):
+    events = EventAccumulator(str(run[0] / "tensorboard" / arm)).Reload()
+    parts = {"train/soft_loss", "train/hard_loss"} if arm == "distilled" else set()
+    assert set(events.Tags()["scalars"]) == {"train/loss", "val/loss", "val/accuracy", "epoch"} | parts
+    assert len(events.Scalars("train/loss")) == 15
+
+
+def test_the_folder_holds_config_and_log(run):
+    folder, printed, logged = run
+    assert OmegaConf.load(folder / ".hydra" / "config.yaml").name == "dark_knowledge"
+    assert "MNIST IS NOT AVAILABLE" in (folder / "train.log").read_text()
+    assert not list(folder.rglob("*.part"))
+    assert "results.json" in printed
+    assert "L = 0.9 · 20² · KL(softmax(z_t/20) ‖ softmax(z_s/20)) + 0.1 · CE(z_s, y)" in logged
+
+
+def test_the_terminal_shows_lines_and_no_library_warnings(run):
+    _, printed, logged = run
+    assert "teacher: epoch 15/15  loss " in logged
+    assert "distilled: epoch 15/15" in logged
+    assert "\x1b" not in printed + logged
+    assert "Warning" not in logged
+    assert "site-packages" not in logged
