@@ -145,9 +145,9 @@ def main() -> None:
     times: dict[str, list[float]] = {name: [] for name in ways}
     for repeat in range(arguments.repeats + 1):
         for name, work in ways.items():
-            taken = seconds(work)
-            if repeat:
-                times[name].append(taken)
+            times[name].append(seconds(work))
+        if repeat == 0:  # not counted
+            times = {name: [] for name in ways}
     medians = {name: statistics.median(taken) for name, taken in times.items()}
 
     print(f"machine: {hardware.environment(default)}")

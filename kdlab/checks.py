@@ -7,7 +7,6 @@ reported under the part's key, one problem a line.
 import math
 import re
 from collections.abc import Callable, Iterator
-from numbers import Real
 from typing import Any
 
 import torch
@@ -19,7 +18,7 @@ from torch import nn
 
 from kdlab import hardware
 from kdlab.data import ClassificationData
-from kdlab.recipes import TARGETS, arm_recipe, teacher_recipe
+from kdlab.recipes import TARGETS, arm_recipe, student_recipe, teacher_recipe
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 # Parts of the student's recipe that stand at the top of the config; the others stand under `student`.
@@ -74,8 +73,8 @@ def _parts(config: DictConfig, problems: list[str]) -> Iterator[tuple[str, str, 
     for part, value in teacher_recipe(config).items():
         shared_seed = part == "seed" and value == config.seed
         yield ("seed" if shared_seed else f"teacher.{part}"), part, value
-    for part, value in OmegaConf.to_container(config.student, resolve=True).items():  # type: ignore[union-attr]
-        yield (str(part) if part in TOP_LEVEL else f"student.{part}"), str(part), value
+    for part, value in student_recipe(config).items():
+        yield (part if part in TOP_LEVEL else f"student.{part}"), part, value
     for arm, overrides in (config.arms or {}).items():
         try:
             recipe = arm_recipe(config, str(arm))
@@ -107,7 +106,7 @@ def _check_part(path: str, part: str, value: Any, data: ClassificationData | Non
 
 def _check_optimizer(path: str, node: dict[str, Any], built: Any, problems: list[str]) -> None:
     lr = node.get("lr", 1.0)
-    if isinstance(lr, Real) and not isinstance(lr, bool) and math.isfinite(lr) and lr > 0:
+    if isinstance(lr, int | float) and not isinstance(lr, bool) and math.isfinite(lr) and lr > 0:
         _try(path, lambda: built([nn.Parameter(torch.zeros(1))]), problems)
     else:
         problems.append(f"{path}.lr={lr}: must be a finite number above 0")

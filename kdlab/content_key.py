@@ -49,7 +49,6 @@ def _training_code() -> str:
     return digest.hexdigest()
 
 
-@cache
 def _source_of(kind: type) -> str:
     try:
         source = inspect.getsource(inspect.getmodule(kind) or kind)

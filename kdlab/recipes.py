@@ -16,6 +16,11 @@ def teacher_recipe(config: DictConfig) -> Recipe:
     return _plain(config.teacher)
 
 
+def student_recipe(config: DictConfig) -> Recipe:
+    """Return the recipe that the arms share, resolved."""
+    return _plain(config.student)
+
+
 def arm_recipe(config: DictConfig, arm: str) -> Recipe:
     """Return the student's recipe with the arm's overrides, resolved.
 
@@ -26,7 +31,7 @@ def arm_recipe(config: DictConfig, arm: str) -> Recipe:
     """
     problems: list[str] = []
     overrides = _plain(config.arms[arm] or {})
-    recipe = _merge(_plain(config.student), overrides, f"arms.{arm}", problems)
+    recipe = _merge(student_recipe(config), overrides, f"arms.{arm}", problems)
     if problems:
         raise ValueError("\n".join(problems))
     return recipe

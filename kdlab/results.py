@@ -117,7 +117,7 @@ def _build(kind: Any, item: dict[str, Any]) -> Any:
         elif wanted is float:
             right = isinstance(value, int | float) and not isinstance(value, bool)
         else:
-            container = getattr(wanted, "__origin__", wanted)
+            container: Any = getattr(wanted, "__origin__", wanted)
             right = isinstance(value, container) and (wanted is bool or not isinstance(value, bool))
         if not right:
             raise ValueError(f"{kind.__name__}.{name} is {value!r}")

@@ -13,8 +13,6 @@ import torch
 
 from kdlab.data import ClassificationData, Samples
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-
 
 class Stripes(ClassificationData):
     """Four classes of noisy 4×4 images; class c has its row c bright."""
@@ -50,7 +48,9 @@ def mnist_folder(tmp_path: Path) -> Path:
         generator = torch.Generator().manual_seed(n)
         images = torch.randint(0, 256, (n, 28, 28), generator=generator, dtype=torch.uint8)
         labels = (torch.arange(n) % 10).to(torch.uint8)
-        (raw / f"{split}-images-idx3-ubyte").write_bytes(struct.pack(">4i", 0x803, n, 28, 28) + images.numpy().tobytes())
+        (raw / f"{split}-images-idx3-ubyte").write_bytes(
+            struct.pack(">4i", 0x803, n, 28, 28) + images.numpy().tobytes()
+        )
         (raw / f"{split}-labels-idx1-ubyte").write_bytes(struct.pack(">2i", 0x801, n) + labels.numpy().tobytes())
     return tmp_path
 

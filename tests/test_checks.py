@@ -72,7 +72,10 @@ def test_a_right_config_passes(overrides):
         ("trainer.precision=8", "trainer.precision=8: must be one of auto, 32-true, bf16-mixed"),
         ("evaluation.prior_offsets=some", "evaluation.prior_offsets=some: must be per_class or shared"),
         ("name=a/b", "name=a/b: names a folder; letters, digits, '_', '-' and '.' are allowed"),
-        ("+arms.teacher={}", "arms.teacher: an arm's name is made of letters, digits, '_', '-' and '.', and is not teacher"),
+        (
+            "+arms.teacher={}",
+            "arms.teacher: an arm's name is made of letters, digits, '_', '-' and '.', and is not teacher",
+        ),
         ("+arms.distilled.loss.alpha=3", "arms.distilled.loss.alpha=3: the weight of the soft term must lie in [0, 1]"),
         ("student.net.hidden_dropout=1", "student.net.hidden_dropout=1: a dropout probability must lie in [0, 1)"),
     ],

@@ -56,7 +56,9 @@ def test_groups_add_up(case):
 
 def test_without_held_out_classes_nothing_is_unseen(case):
     logits, labels, teacher = case
-    assert "unseen" not in {r.classes for r in measure("a", "test", logits, labels, teacher_logits=teacher, held_out=[])}
+    assert "unseen" not in {
+        r.classes for r in measure("a", "test", logits, labels, teacher_logits=teacher, held_out=[])
+    }
 
 
 def test_a_class_missing_from_the_samples_has_no_rows(case):

@@ -71,5 +71,5 @@ def test_a_file_of_another_schema_is_named_with_what_is_wrong(tmp_path, damage, 
 def test_a_truncated_or_foreign_file_is_named(tmp_path, text):
     path = tmp_path / "results.json"
     path.write_text(text)
-    with pytest.raises(InvalidResults, match="results.json"):
+    with pytest.raises(InvalidResults, match=r"results\.json"):
         read(path)

@@ -4,14 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import REPOSITORY, CommandLine
 
 from kdlab.results import read
 
+REPOSITORY = Path(__file__).resolve().parent.parent
 TINY = (
     "data=digits", "model@teacher.net=mlp_30", "model@student.net=linear", "augment@teacher.augment=none",
     "teacher.max_epochs=1", "student.max_epochs=1",
@@ -63,19 +64,19 @@ def test_a_corrupt_file_is_answered_with_its_name_and_no_traceback(kdlab_train, 
 
 
 def test_ctrl_c_ends_cleanly(tmp_path):
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "kdlab.train", "+experiment=dark_knowledge", "data=digits", "teacher.max_epochs=1000"],
         cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
-    assert process.stderr
-    seen = ""
-    for line in process.stderr:
-        seen += line
-        if "teacher: epoch" in line:
-            process.send_signal(signal.SIGINT)
-            break
-    seen += process.stderr.read()
-    assert process.wait(timeout=30) == 130
+    ) as process:  # fmt: skip
+        seen = ""
+        for line in process.stderr:
+            seen += line
+            if "teacher: training on" in line:
+                time.sleep(2)
+                process.send_signal(signal.SIGINT)
+                break
+        seen += process.stderr.read()
+    assert process.returncode == 130
     assert "Interrupted" in seen
     assert "Traceback" not in seen
     assert results_of(tmp_path) == []
@@ -110,7 +111,8 @@ USER_FILES = {
         "# @package _global_\n"
         "defaults:\n  - override /data: half\n  - override /model@student.net: tiny\n"
         "name: mine\nteacher: {max_epochs: 1}\nstudent: {max_epochs: 1}\n"
-        "arms:\n  plain: {targets: truth}\n  wide: {net: {_target_: kdlab.models.MLP, inputs: 784, widths: [20], outputs: 10}}\n"
+        "arms:\n  plain: {targets: truth}\n"
+        "  wide: {net: {_target_: kdlab.models.MLP, inputs: 784, widths: [20], outputs: 10}}\n"
     ),
     "my_conf/data/half.yaml": "_target_: my_data.Half\nheld_out_classes: [seven]\nval_size: 0\n",
     "my_conf/model/tiny.yaml": "_target_: my_data.tiny\n",
@@ -125,7 +127,7 @@ USER_FILES = {
 }
 
 
-def test_the_wheel_runs_elsewhere_with_the_users_own_experiment_model_and_data(kdlab_train: CommandLine, tmp_path):
+def test_the_wheel_runs_elsewhere_with_the_users_own_experiment_model_and_data(kdlab_train, tmp_path):
     subprocess.run(
         [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path / "dist", REPOSITORY],
         check=True, capture_output=True,

@@ -14,14 +14,14 @@ from kdlab.data.samples import Samples
 class DigitsData(ClassificationData):
     """The 8×8 digits (UCI, E. Alpaydin and C. Kaynak, 1998), scaled up to MNIST's 28×28.
 
-    They have no official split; a fixed, stratified quarter of them is the test set. An epoch goes through them 8 times,
-    about 10,000 images.
+    They have no official split; a fixed, stratified quarter of them is the test set. An epoch goes through the training
+    images 5 times.
     """
 
     name = "digits"
     class_names: ClassVar[tuple[str, ...]] = tuple("0123456789")
     input_shape: ClassVar[tuple[int, ...]] = (1, 28, 28)
-    passes_per_epoch = 8
+    passes_per_epoch = 5
 
     def read(self) -> tuple[Samples, Samples]:
         """Return 1,347 training and 450 test images (N, 1, 28, 28) uint8."""

@@ -5,7 +5,6 @@ import logging
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any, ClassVar, Self
 
 from lightning import LightningDataModule
@@ -179,7 +178,9 @@ class ClassificationData(LightningDataModule, ABC):
         """
         subset = Subset(self.train, self.train_ids.repeat(self.passes_per_epoch))
         world_size, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-        order = DistributedSampler(subset, num_replicas=world_size, rank=rank, seed=self.order_seed)
+        order: DistributedSampler[Batch] = DistributedSampler(
+            subset, num_replicas=world_size, rank=rank, seed=self.order_seed
+        )
         fetched = self.batch_size * max(1, SAMPLES_PER_FETCH // self.batch_size)
         return DataLoader(subset, batch_size=fetched, sampler=order, collate_fn=as_fetched)
 
@@ -199,6 +200,6 @@ def _is_integer(value: object) -> bool:
 
 
 def _is_size(value: object) -> bool:
-    if _is_integer(value):
-        return value >= 0  # type: ignore[operator]
-    return isinstance(value, Real) and math.isfinite(value) and 0 <= value < 1
+    if isinstance(value, int):
+        return not isinstance(value, bool) and value >= 0
+    return isinstance(value, float) and 0 <= value < 1

@@ -70,5 +70,5 @@ class MLP(nn.Module):
     @torch.no_grad()
     def _enforce_max_norm(self, max_norm: float) -> None:
         for name, layer in self.layers.named_children():
-            if name.startswith("hidden"):
+            if isinstance(layer, nn.Linear) and name != "logits":
                 layer.weight.copy_(torch.renorm(layer.weight, p=2, dim=0, maxnorm=max_norm))

@@ -64,9 +64,7 @@ class TrainedNetwork(LightningModule, ABC):
             optimizer.zero_grad()  # type: ignore[union-attr]
             self.manual_backward(losses["loss"])
             optimizer.step()  # type: ignore[union-attr]
-            schedule.step()  # type: ignore[union-attr, call-arg]
-            # Autocast keeps casts of the weights until its context ends; the weights have just changed.
-            torch.clear_autocast_cache()
+            schedule.step()  # type: ignore[union-attr]
             self._add(losses, len(batch.labels))
 
     def _add(self, losses: dict[str, Tensor], size: int) -> None:

@@ -160,7 +160,9 @@ def test_finite_at_extreme_logits(soft_loss, temperature):
 def test_no_gradient_reaches_the_teacher(logits):
     student, teacher, targets = logits
     teacher = teacher.clone().requires_grad_()
-    DistillationLoss()(student_logits=student.requires_grad_(), teacher_logits=teacher, targets=targets).total.backward()
+    DistillationLoss()(
+        student_logits=student.requires_grad_(), teacher_logits=teacher, targets=targets
+    ).total.backward()
     assert teacher.grad is None
 
 
@@ -187,7 +189,7 @@ def test_a_wrong_alpha_is_refused_by_name(alpha):
 
 
 def test_all_wrong_arguments_are_reported_at_once():
-    with pytest.raises(ValueError, match="temperature=0(.|\n)*alpha=2(.|\n)*soft_loss=hinge"):
+    with pytest.raises(ValueError, match=r"temperature=0(.|\n)*alpha=2(.|\n)*soft_loss=hinge"):
         DistillationLoss(temperature=0, alpha=2, soft_loss="hinge")
 
 

@@ -29,7 +29,9 @@ def student() -> MLP:
 def teacher() -> nn.Module:
     """A teacher with everything that drifts when it is left in train mode."""
     torch.manual_seed(3)
-    return nn.Sequential(nn.Flatten(), nn.Linear(16, 20), nn.BatchNorm1d(20), nn.ReLU(), nn.Dropout(0.5), nn.Linear(20, 4))
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(16, 20), nn.BatchNorm1d(20), nn.ReLU(), nn.Dropout(0.5), nn.Linear(20, 4)
+    )
 
 
 def distilled(teacher: CachedTeacher | LiveTeacher, net: nn.Module | None = None, **loss: float) -> Distilled:
@@ -169,7 +171,9 @@ def test_a_fit_takes_the_very_steps_of_a_plain_loop(stripes, tmp_path, precision
     view = stripes.for_fit(held_out=[3], augment=nn.Identity(), order_seed=5)
     logits = cached(stripes, teacher()).logits
     hardware = Hardware(torch.device("cpu"), precision)
-    fitted = fit("arm", distilled(CachedTeacher(logits)), view, max_epochs=3, seed=0, hardware=hardware, folder=tmp_path)
+    fitted = fit(
+        "arm", distilled(CachedTeacher(logits)), view, max_epochs=3, seed=0, hardware=hardware, folder=tmp_path
+    )
 
     net = student()
     optimizer = SGD(net.parameters(), lr=0.1, momentum=0.9)
