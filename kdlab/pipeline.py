@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from kdlab import hardware
 from kdlab.checks import check
 from kdlab.content_key import content_key
-from kdlab.data import ClassificationData
+from kdlab.data import ClassificationData, load
 from kdlab.evaluation import corrections, measure, offset_rows
 from kdlab.fit import Fitted, fit
 from kdlab.inference import logits_of
@@ -55,8 +55,7 @@ def run(config: DictConfig, folder: Path) -> Results:
         DataError: when the data set cannot be had, or not be used.
     """
     check(config)
-    data: ClassificationData = instantiate(config.data, _convert_="all")
-    data.setup()
+    data = load(instantiate(config.data, _convert_="all"))
     bench = Bench(data, hardware.choose(config.trainer.accelerator, config.trainer.precision), folder)
     _announce(config, bench)
 

@@ -1,7 +1,6 @@
 """The LightningDataModule that every data set here is: in memory, split, with classes held out, as one fit sees it."""
 
 import copy
-import logging
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -11,11 +10,9 @@ from lightning import LightningDataModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, DistributedSampler
 
-from kdlab.data.errors import DataError, DataNotFound
+from kdlab.data.errors import DataError
 from kdlab.data.held_out import class_indices, split_ids, without_classes
 from kdlab.data.samples import Batch, Samples, Subset, as_fetched
-
-log = logging.getLogger(__name__)
 
 # So many samples are fetched at once: what surrounds a step of a small network costs as much as the step itself.
 SAMPLES_PER_FETCH = 2048
@@ -33,7 +30,8 @@ class ClassificationData(LightningDataModule, ABC):
         split_seed: of the cut between training and validation part. It is apart from the experiment's seed, so that
             fits with different seeds share one split.
         held_out_classes: indices or names.
-        fallback: `digits` to go on with scikit-learn's digits when this data set cannot be had; null for an error.
+        fallback: `digits` for `kdlab.data.load` to go on with scikit-learn's digits when this data set cannot be had;
+            null for an error.
 
     Raises:
         ValueError: one line for each argument out of its range.
@@ -44,7 +42,7 @@ class ClassificationData(LightningDataModule, ABC):
     input_shape: ClassVar[tuple[int, ...]]
     # How often an epoch goes through the training samples: more than once where they are so few that a recipe made
     # for another data set would end before it has begun.
-    passes_per_epoch: int = 1
+    passes_per_epoch: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -96,35 +94,18 @@ class ClassificationData(LightningDataModule, ABC):
         """Read the data, once.
 
         Raises:
-            DataNotFound: when they cannot be had, and there is no fallback.
+            DataNotFound: when they cannot be had.
             DataError: when a file is corrupt, or `val_size` does not suit the number of samples.
         """
         if self._loaded:
             return
-        try:
-            self.train, self.test = self.read()
-        except DataNotFound as error:
-            if self.fallback is None:
-                raise
-            self._fall_back(error)
+        self.train, self.test = self.read()
         try:
             self._train_ids, self._val_ids = split_ids(self.train.labels, self.val_size, self.split_seed)
         except ValueError as error:
             raise DataError(f"data.{error}") from error
         self._checksum = self.train.checksum()
         self._loaded = True
-
-    def _fall_back(self, error: DataNotFound) -> None:
-        from kdlab.data.digits import DigitsData
-
-        log.warning(
-            "\n%s\n%s IS NOT AVAILABLE: scikit-learn's 8x8 DIGITS are used instead (data.fallback=digits).\n"
-            "Every result of this run is about digits, not about %s.\n%s\n%s",
-            "!" * 100, self.name.upper(), self.name, error, "!" * 100,
-        )  # fmt: skip
-        digits = DigitsData()
-        self.name, self.passes_per_epoch = digits.name, digits.passes_per_epoch
-        self.train, self.test = digits.read()
 
     def for_fit(self, *, held_out: Sequence[int], augment: nn.Module, order_seed: int) -> Self:
         """Return a view for one fit, which shares this one's tensors and split."""

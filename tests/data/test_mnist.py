@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kdlab.data import DataError, DataNotFound, MNISTData
+from kdlab.data import DataError, DataNotFound, DigitsData, MNISTData, load
 from kdlab.data import mnist as mnist_module
 from kdlab.data.download import DownloadFailed
 
@@ -57,12 +57,16 @@ def test_without_data_and_network_the_error_names_the_three_remedies(no_network)
 
 
 def test_fallback_to_digits_is_loud_and_renames_the_data(no_network, caplog):
-    data = MNISTData(fallback="digits", held_out_classes=[3])
-    data.setup()
+    data = load(MNISTData(fallback="digits", held_out_classes=[3], val_size=0.2, batch_size=7))
+    assert isinstance(data, DigitsData)
     assert data.name == "digits"
-    assert len(data.test.labels) == 450
+    assert (data.held_out, data.batch_size, data.val_size) == ([3], 7, 0.2)
     assert "MNIST IS NOT AVAILABLE" in caplog.text
-    assert data.passes_per_epoch == 5
+
+
+def test_without_fallback_nothing_is_used_instead(no_network):
+    with pytest.raises(DataNotFound):
+        load(MNISTData())
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -73,7 +77,7 @@ def test_a_damaged_file_is_an_error_that_names_it_even_with_a_fallback(mnist_fol
     path.write_bytes({"truncated": content[: len(content) // 2], "empty": b"", "garbage": b"\xff" * 300}[damage])
     data = MNISTData(root=str(mnist_folder), fallback="digits")
     with pytest.raises(DataError, match=f"{file} is truncated or corrupt"):
-        data.setup()
+        load(data)
 
 
 def test_images_and_labels_of_different_number_are_an_error_that_names_both(mnist_folder, no_network):
