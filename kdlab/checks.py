@@ -18,19 +18,12 @@ from torch import nn
 
 from kdlab import hardware
 from kdlab.data import ClassificationData
+from kdlab.errors import ConfigError
 from kdlab.recipes import TARGETS, arm_recipe, student_recipe, teacher_recipe
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 # Parts of the student's recipe that stand at the top of the config; the others stand under `student`.
 TOP_LEVEL = ("optimizer", "schedule", "loss", "seed")
-
-
-class ConfigError(Exception):
-    """A config that cannot be run; the message lists every problem."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(["The config cannot be run:", *(f"  - {problem}" for problem in problems)]))
-        self.problems = problems
 
 
 def check(config: DictConfig) -> None:

@@ -4,13 +4,14 @@ import logging
 import time
 import warnings
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lightning import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 
 from kdlab.data import ClassificationData
+from kdlab.errors import Diverged
 from kdlab.hardware import Hardware
 from kdlab.modules.trained import TrainedNetwork
 from kdlab.progress import FitProgress
@@ -61,6 +62,7 @@ def fit(
         folder: of the run.
 
     Raises:
+        Diverged: when the loss is no longer finite.
         KeyboardInterrupt: on Ctrl-C.
     """
     data.setup()
@@ -85,12 +87,10 @@ def fit(
         warnings.filterwarnings("ignore", message=".*does not have many workers")
         # Between Lightning and torch, no matter of the user's.
         warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
-        _train(trainer, module, data)
+        try:
+            trainer.fit(module.train(), datamodule=data)
+        except Diverged as error:
+            raise Diverged(f"{name}: {error}") from error
+        except SystemExit as stop:  # Lightning's answer to Ctrl-C
+            raise KeyboardInterrupt from stop
     return Fitted(module.net.cpu().eval(), trainer.current_epoch, time.perf_counter() - start)
-
-
-def _train(trainer: Trainer, module: TrainedNetwork, data: ClassificationData) -> Any:
-    try:
-        trainer.fit(module.train(), datamodule=data)
-    except SystemExit as stop:  # Lightning's answer to Ctrl-C
-        raise KeyboardInterrupt from stop

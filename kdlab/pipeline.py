@@ -53,6 +53,7 @@ def run(config: DictConfig, folder: Path) -> Results:
     Raises:
         ConfigError: when the config cannot be run; nothing has been read or trained then.
         DataError: when the data set cannot be had, or not be used.
+        Diverged: when a fit's loss is no longer finite.
     """
     check(config)
     data = load(instantiate(config.data, _convert_="all"))

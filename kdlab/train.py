@@ -11,6 +11,8 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from kdlab.errors import KdlabError
+
 PACKAGE = Path(__file__).resolve().parent
 # In a wheel the configs lie inside the package, in a checkout beside it.
 CONFIGS = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
@@ -21,14 +23,12 @@ log = logging.getLogger(__name__)
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")
 def main(config: DictConfig) -> None:
     """Run one experiment."""
-    from kdlab.checks import ConfigError
-    from kdlab.data import DataError
-    from kdlab.pipeline import run
-
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
+        from kdlab.pipeline import run
+
         run(config, folder)
-    except (ConfigError, DataError) as error:
+    except KdlabError as error:
         log.error("%s", error)
         sys.exit(1)
     except KeyboardInterrupt:

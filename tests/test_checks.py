@@ -5,7 +5,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from kdlab.checks import ConfigError, check
+from kdlab.checks import check
+from kdlab.errors import ConfigError
 from kdlab.train import CONFIGS
 
 EXPERIMENT = "+experiment=dark_knowledge"

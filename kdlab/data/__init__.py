@@ -2,7 +2,6 @@
 
 from kdlab.data.augment import Jitter
 from kdlab.data.digits import DigitsData
-from kdlab.data.errors import DataError, DataNotFound
 from kdlab.data.fallback import load
 from kdlab.data.mnist import MNISTData
 from kdlab.data.module import ClassificationData
@@ -11,8 +10,6 @@ from kdlab.data.samples import Batch, Samples
 __all__ = [
     "Batch",
     "ClassificationData",
-    "DataError",
-    "DataNotFound",
     "DigitsData",
     "Jitter",
     "MNISTData",

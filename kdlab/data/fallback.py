@@ -3,8 +3,8 @@
 import logging
 
 from kdlab.data.digits import DigitsData
-from kdlab.data.errors import DataNotFound
 from kdlab.data.module import ClassificationData
+from kdlab.errors import DataNotFound
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from torchvision.datasets import MNIST
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
 from kdlab.data.download import DownloadFailed, bounded_download
-from kdlab.data.errors import DataError, DataNotFound
 from kdlab.data.module import ClassificationData
 from kdlab.data.samples import Samples
+from kdlab.errors import DataError, DataNotFound
 
 RAW = Path("MNIST", "raw")
 FILES = {split: (RAW / f"{split}-images-idx3-ubyte", RAW / f"{split}-labels-idx1-ubyte") for split in ("train", "t10k")}

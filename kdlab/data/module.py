@@ -10,9 +10,9 @@ from lightning import LightningDataModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, DistributedSampler
 
-from kdlab.data.errors import DataError
 from kdlab.data.held_out import class_indices, split_ids, without_classes
 from kdlab.data.samples import Batch, Samples, Subset, as_fetched
+from kdlab.errors import DataError
 
 # So many samples are fetched at once: what surrounds a step of a small network costs as much as the step itself.
 SAMPLES_PER_FETCH = 2048

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from kdlab.data import Batch
+from kdlab.errors import Diverged
 
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
 MakeSchedule = Callable[[Optimizer, int], LRScheduler]
@@ -73,8 +74,18 @@ class TrainedNetwork(LightningModule, ABC):
         self._count += size
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's mean losses."""
-        self.log_dict({f"train/{name}": total / self._count for name, total in self._sums.items()}, prog_bar=True)
+        """Log the epoch's mean losses.
+
+        Raises:
+            Diverged: when the loss is no finite number.
+        """
+        means = {name: total / self._count for name, total in self._sums.items()}
+        if not torch.as_tensor(means["loss"]).isfinite():
+            raise Diverged(
+                f"the training diverged: its loss is {float(means['loss'])} in epoch {self.current_epoch + 1}; "
+                "a lower learning rate, a warmup (schedule.warmup=0.1) or another temperature may help"
+            )
+        self.log_dict({f"train/{name}": mean for name, mean in means.items()}, prog_bar=True)
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last validation."""

@@ -40,7 +40,7 @@ def _caption(results: Results) -> str:
     lines = ["accuracy and errors on the test set, used once, after training"]
     if fitted := next((r for r in results.rows if r.metric == "offset" and r.correction == "prior"), None):
         lines += [
-            f"prior: offsets fitted without labels, on {fitted.n} images of all classes ({fitted.split} split)",
+            f"prior: offsets fitted without labels ({fitted.n} {fitted.split} images, all classes)",
             "oracle: the one offset fitted on the test labels, an upper bound",
         ]
     return "\n".join(lines)

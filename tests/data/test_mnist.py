@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from kdlab.data import DataError, DataNotFound, DigitsData, MNISTData, load
+from kdlab.data import DigitsData, MNISTData, load
 from kdlab.data import mnist as mnist_module
 from kdlab.data.download import DownloadFailed
+from kdlab.errors import DataError, DataNotFound
 
 FILES = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim import SGD
 
 from kdlab.data import Batch, ClassificationData, Jitter
+from kdlab.errors import Diverged
 from kdlab.fit import fit
 from kdlab.hardware import Hardware
 from kdlab.inference import logits_of
@@ -155,6 +156,11 @@ def test_a_student_that_learns_gets_better_and_the_figures_say_so(stripes, tmp_p
         for batch in stripes.val_dataloader()
     ]
     assert metrics["val/accuracy"].item() == pytest.approx(sum(right) / len(right))
+
+
+def test_a_fit_that_diverges_ends_at_the_epoch_with_the_remedy(stripes, tmp_path):
+    with pytest.raises(Diverged, match=r"arm: the training diverged: .* in epoch 1; a lower learning rate"):
+        train(classifier(student(), lr=1e30), stripes, tmp_path)
 
 
 def test_logged_training_loss_is_the_mean_over_samples_not_over_batches(stripes, tmp_path):
