@@ -24,6 +24,15 @@ from kdlab.recipes import TARGETS, arm_recipe, student_recipe, teacher_recipe
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 # Parts of the student's recipe that stand at the top of the config; the others stand under `student`.
 TOP_LEVEL = ("optimizer", "schedule", "loss", "seed")
+RECIPE = ("net", "augment", "optimizer", "schedule", "max_epochs", "seed")
+SECTIONS = {
+    "data": ("_target_",),
+    "teacher": RECIPE,
+    "student": (*RECIPE, "loss", "targets"),
+    "arms": (),
+    "trainer": ("accelerator", "precision"),
+    "evaluation": ("prior_offsets",),
+}
 
 
 def check(config: DictConfig) -> None:
@@ -32,10 +41,8 @@ def check(config: DictConfig) -> None:
     Raises:
         ConfigError: with every problem: the key, its value, and what is allowed.
     """
-    try:
-        OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    except OmegaConfBaseException as error:
-        raise ConfigError([str(error).split("\n")[0]]) from error
+    if misshapen := list(dict.fromkeys(_shape_problems(config))):
+        raise ConfigError(misshapen)
     problems = [*_run_problems(config)]
     # A data set whose settings are wrong still has the shape and the classes that networks are checked against.
     data = _build("data", config.data, problems) or _build("data", {"_target_": config.data._target_}, [])
@@ -45,6 +52,33 @@ def check(config: DictConfig) -> None:
         raise ConfigError(list(dict.fromkeys(problems)))
 
 
+def _shape_problems(config: DictConfig) -> Iterator[str]:
+    """Yield what keeps the config from being looked at any further: what is missing, unset or no mapping."""
+    yield from (f"{key}: has no value" for key in OmegaConf.missing_keys(config))
+    try:
+        plain: Any = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        yield str(error).split("\n")[0]
+        return
+    for section, keys in SECTIONS.items():
+        if section not in plain:
+            yield f"{section}: is missing"
+        elif not isinstance(plain[section], dict):
+            yield f"{section}={_typed(plain[section])}: must be a mapping"
+        else:
+            yield from (f"{section}.{key}: is missing" for key in keys if key not in plain[section])
+    arms = plain.get("arms")
+    for arm, overrides in arms.items() if isinstance(arms, dict) else ():
+        if not isinstance(arm, str) or arm == "teacher" or not NAME.fullmatch(arm):
+            yield f"arms.{arm}: an arm's name is made of letters, digits, '_', '-' and '.', and is not teacher"
+        elif overrides is not None and not isinstance(overrides, dict):
+            yield f"arms.{arm}={overrides}: must be a mapping of what it changes in the student's recipe, or empty"
+
+
+def _typed(value: Any) -> Any:
+    return "null" if value is None else value
+
+
 def _run_problems(config: DictConfig) -> Iterator[str]:
     try:
         hardware.choose(config.trainer.accelerator, config.trainer.precision)
@@ -52,13 +86,10 @@ def _run_problems(config: DictConfig) -> Iterator[str]:
         yield from (f"trainer.{line}" for line in str(error).split("\n"))
     if config.evaluation.prior_offsets not in ("per_class", "shared"):
         yield f"evaluation.prior_offsets={config.evaluation.prior_offsets}: must be per_class or shared"
-    if not NAME.fullmatch(str(config.name)):
-        yield f"name={config.name}: names a folder; letters, digits, '_', '-' and '.' are allowed"
+    if not (isinstance(config.name, str) and NAME.fullmatch(config.name)):
+        yield f"name={_typed(config.name)}: names a folder; letters, digits, '_', '-' and '.' are allowed"
     if not config.arms:
         yield "arms: an experiment needs at least one arm"
-    for arm in config.arms or {}:
-        if arm == "teacher" or not NAME.fullmatch(str(arm)):
-            yield f"arms.{arm}: an arm's name is made of letters, digits, '_', '-' and '.', and is not teacher"
 
 
 def _parts(config: DictConfig, problems: list[str]) -> Iterator[tuple[str, str, Any]]:
@@ -68,13 +99,13 @@ def _parts(config: DictConfig, problems: list[str]) -> Iterator[tuple[str, str, 
         yield ("seed" if shared_seed else f"teacher.{part}"), part, value
     for part, value in student_recipe(config).items():
         yield (part if part in TOP_LEVEL else f"student.{part}"), part, value
-    for arm, overrides in (config.arms or {}).items():
+    for arm in config.arms:
         try:
-            recipe = arm_recipe(config, str(arm))
+            recipe = arm_recipe(config, arm)
         except ValueError as error:
             problems += str(error).split("\n")
         else:
-            yield from ((f"arms.{arm}.{part}", str(part), recipe[str(part)]) for part in overrides or {})
+            yield from ((f"arms.{arm}.{part}", part, recipe[part]) for part in config.arms[arm] or {})
 
 
 def _check_part(path: str, part: str, value: Any, data: ClassificationData | None, problems: list[str]) -> None:
@@ -85,6 +116,12 @@ def _check_part(path: str, part: str, value: Any, data: ClassificationData | Non
     elif part == "targets":
         if value not in TARGETS:
             problems.append(f"{path}={value}: must be one of {', '.join(TARGETS)}")
+    elif not (isinstance(value, dict) and "_target_" in value):
+        group = "model" if part == "net" else part
+        problems.append(
+            f"{path}={_typed(value)}: must be a mapping with a _target_; "
+            f"an option of the group {group} is chosen by {group}@{path}=OPTION"
+        )
     else:
         built = _build(path, value, problems)
         if built is None:

@@ -3,40 +3,62 @@
 import hashlib
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from hydra.utils import get_object
 from torch import nn
 
+from kdlab.data import ClassificationData
+
 PACKAGE = Path(__file__).parent
-TRAINING_CODE = ("data", "losses", "models", "modules", "fit.py", "inference.py", "schedules.py", "seeds.py")
+TRAINING_CODE = (
+    "data", "losses", "models", "modules", "fit.py", "inference.py", "pipeline.py", "schedules.py", "seeds.py"
+)  # fmt: skip
 
 
 def content_key(
-    *, recipe: Mapping[str, Any], data: Mapping[str, Any], precision: str, net: nn.Module, teacher_key: str | None
+    *, recipe: Mapping[str, Any], data: ClassificationData, precision: str, net: nn.Module, teacher_key: str | None
 ) -> str:
     """Return the content key of a fit, 16 hexadecimal digits.
 
+    The code counts with the values: kdlab's own, and the source file of every class and function that the recipe names,
+    of the network and of the data set, wherever they lie.
+
     Args:
         recipe: the resolved recipe, less what does not matter to this fit.
-        data: what identifies the training samples and their batches.
+        data: the fit's view of its data set.
         precision: of the arithmetic, as Lightning names it.
-        net: its source file counts, wherever it lies.
+        net: the network before training.
         teacher_key: the teacher's content key, where the fit depends on it.
     """
+    named = [get_object(target) for target in _targets(recipe)]
     parts = {
         "recipe": recipe,
-        "data": data,
+        "data": data.identity(),
         "precision": precision,
         "teacher": teacher_key,
-        "code": [_training_code(), _source_of(type(net))],
+        "parameters": [(name, list(value.shape)) for name, value in net.state_dict().items()],
+        "code": [_training_code(), *(_source_of(item) for item in (*named, type(net), type(data)))],
         "libraries": {name: version(name) for name in ("torch", "lightning")},
     }
-    text = json.dumps(parts, sort_keys=True, allow_nan=False, default=str)
+    text = json.dumps(parts, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _targets(node: Any) -> Iterator[str]:
+    """Yield every `_target_` of a recipe, in the order of their keys."""
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield node["_target_"]
+        for key in sorted(node):
+            yield from _targets(node[key])
+    elif isinstance(node, list):
+        for item in node:
+            yield from _targets(item)
 
 
 @cache
@@ -49,9 +71,9 @@ def _training_code() -> str:
     return digest.hexdigest()
 
 
-def _source_of(kind: type) -> str:
+def _source_of(item: Any) -> str:
     try:
-        source = inspect.getsource(inspect.getmodule(kind) or kind)
-    except (OSError, TypeError):  # a class without a source file, as in a notebook
-        return f"{kind.__module__}.{kind.__qualname__}"
+        source = inspect.getsource(inspect.getmodule(item) or item)
+    except (OSError, TypeError):  # without a source file, as in a notebook
+        return f"{item.__module__}.{item.__qualname__}"
     return hashlib.sha256(source.encode()).hexdigest()

@@ -20,7 +20,7 @@ def class_groups(labels: Tensor, class_count: int, held_out: Sequence[int]) -> I
     yield from ((name, mask) for name, mask in groups.items() if mask.any())
 
 
-def metrics(logits: Tensor, labels: Tensor, teacher_logits: Tensor) -> dict[str, float]:
+def metrics(logits: Tensor, labels: Tensor, *, teacher_logits: Tensor) -> dict[str, float]:
     """Compute one group's figures, from logits (N, C) and labels (N,).
 
     `ece` is the expected calibration error over 15 equal bins of confidence, weighted by their size
@@ -56,7 +56,7 @@ def measure(
     return [
         Row(arm, split, classes, correction, metric, value, int(mask.sum()))
         for classes, mask in class_groups(labels, logits.shape[1], held_out)
-        for metric, value in metrics(logits[mask], labels[mask], teacher_logits[mask]).items()
+        for metric, value in metrics(logits[mask], labels[mask], teacher_logits=teacher_logits[mask]).items()
     ]
 
 

@@ -30,14 +30,14 @@ class Fitted(NamedTuple):
 
 
 class SeedEachEpoch(Callback):
-    """Make each epoch's randomness (dropout, augmentation) a function of the fit's seed and the epoch's number."""
+    """Make each epoch's randomness (dropout) a function of the fit's seed and the epoch's number."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Seed anew, each device for itself."""
-        seed_everything(derive(self.seed, f"epoch on rank {trainer.global_rank}", trainer.current_epoch), verbose=False)
+        """Seed anew."""
+        seed_everything(derive(self.seed, "epoch", trainer.current_epoch), verbose=False)
 
 
 def fit(
@@ -57,7 +57,7 @@ def fit(
         module: the network with its loss and optimizer.
         data: this fit's view of the data.
         max_epochs: passes over the training samples.
-        seed: of dropout and augmentation.
+        seed: of dropout; the data's view has its own.
         hardware: what to train on.
         folder: of the run.
 

@@ -40,6 +40,8 @@ def choose(accelerator: str, precision: str) -> Hardware:
         raise ValueError("\n".join(problems))
     on_gpu = accelerator != "cpu" and torch.cuda.is_available()
     device = torch.device("cuda", 0) if on_gpu else torch.device("cpu")
+    if on_gpu:  # deterministic cuBLAS; read once, before its first use
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if precision == "auto":
         precision = "bf16-mixed" if _multiplies_bf16_fast(device) else "32-true"
     return Hardware(device, precision)

@@ -1,6 +1,8 @@
 """The story of one experiment: data → teacher → arms → evaluation → results."""
 
 import logging
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,13 +30,6 @@ from kdlab.seeds import derive
 log = logging.getLogger(__name__)
 
 
-class Trained(NamedTuple):
-    """A finished fit: its network, and its entry in the results."""
-
-    net: nn.Module
-    record: Fit
-
-
 class Bench(NamedTuple):
     """What all fits of a run share."""
 
@@ -45,6 +40,20 @@ class Bench(NamedTuple):
     def logits(self, net: nn.Module, inputs: Tensor) -> Tensor:
         """Return `net`'s logits (N, C) for stored inputs (N, …)."""
         return logits_of(net, inputs, self.data.scale, self.hardware.device)
+
+
+@dataclass
+class Trained:
+    """A finished fit: its network, and its entry in the results."""
+
+    net: nn.Module
+    record: Fit
+    bench: Bench
+
+    @cached_property
+    def train_logits(self) -> Tensor:
+        """Logits (N, C) for the whole official training set, computed once for all students."""
+        return self.bench.logits(self.net, self.bench.data.train.inputs)
 
 
 def run(config: DictConfig, folder: Path) -> Results:
@@ -85,63 +94,73 @@ def run(config: DictConfig, folder: Path) -> Results:
 def _announce(config: DictConfig, bench: Bench) -> None:
     held_out = [bench.data.class_names[c] for c in bench.data.held_out]
     log.info("%s on %s, seed %d, held-out classes: %s", config.name, bench.data.name, config.seed, held_out or "none")
-    log.info("loss: %s", instantiate(config.loss).equation())
     log.info("device: %s, precision: %s", bench.hardware.device, bench.hardware.precision)
 
 
 def fit_teacher(config: DictConfig, bench: Bench) -> Trained:
     """Train the teacher, on all classes."""
     recipe = teacher_recipe(config)
-    net = new_network(recipe)
-    module = Classifier(net, **_optimization(recipe))
-    return _fit("teacher", module, recipe, bench, held_out=[], teacher_key=None)
+    seed = derive(recipe["seed"], "teacher")
+    module = Classifier(new_network(recipe, seed), **_optimization(recipe))
+    return _run_fit("teacher", module, recipe, bench, seed=seed, held_out=[], teacher_key=None)
 
 
 def fit_arm(arm: str, recipe: Recipe, bench: Bench, teacher: Trained) -> Trained:
     """Train one student, on the transfer set: with labels, or with the teacher's soft targets."""
-    net = new_network(recipe)
+    # Apart from the teacher's: with one network for both, the student must not start as its teacher did.
+    seed = derive(recipe["seed"], "student")
+    net = new_network(recipe, seed)
     held_out = bench.data.held_out
     if recipe["targets"] == "truth":
         module: TrainedNetwork = Classifier(net, **_optimization(recipe))
         recipe = {key: value for key, value in recipe.items() if key != "loss"}
-        return _fit(arm, module, recipe, bench, held_out=held_out, teacher_key=None)
+        return _run_fit(arm, module, recipe, bench, seed=seed, held_out=held_out, teacher_key=None)
+    loss = instantiate(recipe["loss"], _convert_="all")
+    log.info("%s: minimizes %s", arm, loss)
     module = Distilled(
         net,
-        loss=instantiate(recipe["loss"]),
-        teacher=_teacher_for(recipe, bench, teacher.net),
+        loss=loss,
+        teacher=_teacher_for(recipe, teacher),
         **_optimization(recipe),
     )
-    return _fit(arm, module, recipe, bench, held_out=held_out, teacher_key=teacher.record.key)
+    return _run_fit(arm, module, recipe, bench, seed=seed, held_out=held_out, teacher_key=teacher.record.key)
 
 
-def new_network(recipe: Recipe) -> nn.Module:
-    """Build the recipe's network; its initial weights are a function of the seed and the network alone."""
-    seed_everything(derive(recipe["seed"], "weights"), verbose=False)
+def new_network(recipe: Recipe, seed: int) -> nn.Module:
+    """Build the recipe's network; its initial weights are a function of the network and the seed alone."""
+    seed_everything(derive(seed, "weights"), verbose=False)
     return instantiate(recipe["net"], _convert_="all")
 
 
-def _teacher_for(recipe: Recipe, bench: Bench, net: nn.Module) -> CachedTeacher | LiveTeacher:
+def _teacher_for(recipe: Recipe, teacher: Trained) -> CachedTeacher | LiveTeacher:
     """Look the teacher's logits up where the inputs never change; ask it each time where they are augmented."""
-    if isinstance(instantiate(recipe["augment"]), nn.Identity):
-        return CachedTeacher(bench.logits(net, bench.data.train.inputs))
-    return LiveTeacher(net)
+    if isinstance(instantiate(recipe["augment"], _convert_="all"), nn.Identity):
+        return CachedTeacher(teacher.train_logits)
+    return LiveTeacher(teacher.net)
 
 
 def _optimization(recipe: Recipe) -> dict[str, Any]:
     return {part: instantiate(recipe[part], _convert_="all") for part in ("optimizer", "schedule")}
 
 
-def _fit(
-    arm: str, module: TrainedNetwork, recipe: Recipe, bench: Bench, *, held_out: list[int], teacher_key: str | None
+def _run_fit(
+    arm: str,
+    module: TrainedNetwork,
+    recipe: Recipe,
+    bench: Bench,
+    *,
+    seed: int,
+    held_out: list[int],
+    teacher_key: str | None,
 ) -> Trained:
     data = bench.data.for_fit(
         held_out=held_out,
-        augment=instantiate(recipe["augment"]),
-        order_seed=derive(recipe["seed"], "order"),
+        augment=instantiate(recipe["augment"], _convert_="all"),
+        order_seed=derive(seed, "order"),
     )
     key = content_key(
         recipe=recipe,
-        data=data.identity(),
+        data=data,
         precision=bench.hardware.precision,
         net=module.net,
         teacher_key=teacher_key,
@@ -152,13 +171,13 @@ def _fit(
         module,
         data,
         max_epochs=recipe["max_epochs"],
-        seed=recipe["seed"],
+        seed=seed,
         hardware=bench.hardware,
         folder=bench.folder,
     )
     _save(fitted.net, bench.folder / "checkpoints" / f"{arm}.pt")
     parameters = sum(p.numel() for p in fitted.net.parameters())
-    return Trained(fitted.net, Fit(arm, key, False, fitted.epochs, fitted.seconds, parameters))
+    return Trained(fitted.net, Fit(arm, key, False, fitted.epochs, fitted.seconds, parameters), bench)
 
 
 def _save(net: nn.Module, path: Path) -> None:

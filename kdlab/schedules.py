@@ -19,7 +19,7 @@ def cosine(optimizer: Optimizer, total_steps: int, *, warmup: float = 0.0) -> La
     Raises:
         ValueError: when `warmup` is not in [0, 1).
     """
-    if not 0 <= warmup < 1:
+    if not (isinstance(warmup, int | float) and 0 <= warmup < 1):
         raise ValueError(f"warmup={warmup}: the share of steps spent rising must lie in [0, 1)")
     rising = warmup * total_steps
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from kdlab.errors import KdlabError
@@ -30,6 +31,8 @@ def main(config: DictConfig) -> None:
         run(config, folder)
     except KdlabError as error:
         log.error("%s", error)
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise  # an exit would take the sweep's other jobs with it
         sys.exit(1)
     except KeyboardInterrupt:
         log.error("Interrupted. %s holds what was finished; it has no results.json.", folder)

@@ -65,7 +65,7 @@ def test_a_right_config_passes(overrides):
         ("data.batch_size=12.5", "data.batch_size=12.5: must be an integer above 0"),
         ("data.val_size=1.0", "data.val_size=1.0: must be a fraction in [0, 1) or a number of samples"),
         ("data.val_size=-5", "data.val_size=-5: must be a fraction in [0, 1) or a number of samples"),
-        ("data.split_seed=x", "data.split_seed=x: must be an integer of at least 0"),
+        ("data.split_seed=x", "data.split_seed=x: must be an integer in [0, 2³²)"),
         ("data.fallback=cifar10", "data.fallback=cifar10: must be digits or null"),
         ("data.held_out_classes=3", "data.held_out_classes=3: must be a list, such as [3]"),
         ("student.targets=guess", "student.targets=guess: must be one of truth, teacher_soft"),
@@ -83,6 +83,50 @@ def test_a_right_config_passes(overrides):
 )  # fmt: skip
 def test_a_wrong_value_is_reported_once_with_key_value_and_what_is_allowed(override, problem):
     assert problems(override) == [problem]
+
+
+@pytest.mark.parametrize(
+    ("override", "problem"),
+    [
+        ("student.net=null", "student.net=null: must be a mapping with a _target_"),
+        ("teacher.net=null", "teacher.net=null: must be a mapping with a _target_"),
+        ("+arms.x.loss=null", "arms.x.loss=null: must be a mapping with a _target_"),
+        ("+arms.x.net=linear", "arms.x.net=linear: must be a mapping with a _target_"),
+        ("~student.max_epochs", "student.max_epochs: is missing"),
+        ("~teacher.net", "teacher.net: is missing"),
+        ("student.max_epochs=???", "student.max_epochs: has no value"),
+        ("~arms", "arms: is missing"),
+        ("~evaluation", "evaluation: is missing"),
+        ("evaluation=null", "evaluation=null: must be a mapping"),
+        ("student=null", "student=null: must be a mapping"),
+        ("arms.baseline=truth", "arms.baseline=truth: must be a mapping"),
+        ("+arms={4: {}}", "arms.4: an arm's name is made of letters, digits"),
+        ("arms=null", "arms=null: must be a mapping"),
+        ("name=2024", "name=2024: names a folder"),
+        ("name=null", "name=null: names a folder"),
+        ("student.net.widths=800", "student.net.widths=800: must be a list of layer sizes"),
+        ("schedule.warmup=a", "schedule.warmup=a: the share of steps"),
+        ("data.root=3", "data.root=3: must be a folder's path"),
+        ("loss._target_=kdlab.losses.Nothing", "loss: "),
+    ],
+)
+def test_a_config_that_is_misshapen_is_reported_too(override, problem):
+    found = problems(override)
+    assert len(found) == 1
+    assert found[0].startswith(problem)
+
+
+def test_unset_values_are_all_reported_at_once():
+    found = problems("student.max_epochs=???", "teacher.max_epochs=???")
+    assert {problem.split(":")[0] for problem in found} == {"teacher.max_epochs", "student.max_epochs"}
+
+
+def test_null_held_out_classes_mean_none():
+    check(config("data.held_out_classes=null"))
+
+
+def test_an_arm_takes_another_network_from_the_group():
+    check(config("+model@arms.small.net=linear"))
 
 
 def test_a_held_out_class_that_does_not_exist_is_reported_with_those_that_do():

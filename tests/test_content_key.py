@@ -1,5 +1,6 @@
 """Content keys: the same for the same fit, another for anything that its weights depend on."""
 
+import linecache
 from typing import Any
 
 import pytest
@@ -7,34 +8,56 @@ from torch import nn
 
 from kdlab.content_key import content_key
 
-FIT: dict[str, Any] = {
-    "recipe": {"net": {"widths": [800]}, "optimizer": {"lr": 0.1}, "max_epochs": 3, "seed": 0},
-    "data": {"name": "mnist", "checksum": "abc", "held_out": [3], "batch_size": 128},
-    "precision": "32-true",
-    "net": nn.Linear(2, 2),
-    "teacher_key": "t",
+RECIPE: dict[str, Any] = {
+    "net": {"_target_": "torch.nn.Linear", "in_features": 2},
+    "optimizer": {"_target_": "torch.optim.SGD", "lr": 0.1},
+    "max_epochs": 3,
+    "seed": 0,
 }
 
 
-def test_key_is_a_function_of_the_content_not_of_the_order_of_keys():
-    shuffled = FIT | {"recipe": dict(reversed(FIT["recipe"].items()))}
-    assert content_key(**FIT) == content_key(**shuffled)
-    assert len(content_key(**FIT)) == 16
+def key(data, **changes: Any) -> str:
+    fit = {"recipe": RECIPE, "data": data, "precision": "32-true", "net": nn.Linear(2, 2), "teacher_key": "t"}
+    return content_key(**(fit | changes))
+
+
+def test_key_is_a_function_of_the_content_not_of_the_order_of_keys(stripes):
+    assert key(stripes) == key(stripes, recipe=dict(reversed(RECIPE.items())))
+    assert len(key(stripes)) == 16
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"recipe": FIT["recipe"] | {"seed": 1}},
-        {"recipe": FIT["recipe"] | {"max_epochs": 4}},
-        {"recipe": FIT["recipe"] | {"optimizer": {"lr": 0.2}}},
-        {"data": FIT["data"] | {"checksum": "abd"}},
-        {"data": FIT["data"] | {"held_out": []}},
+        {"recipe": RECIPE | {"seed": 1}},
+        {"recipe": RECIPE | {"max_epochs": 4}},
+        {"recipe": RECIPE | {"optimizer": RECIPE["optimizer"] | {"lr": 0.2}}},
         {"precision": "bf16-mixed"},
         {"teacher_key": "u"},
         {"teacher_key": None},
-        {"net": nn.Conv2d(1, 1, 1)},
+        {"net": nn.Linear(2, 3)},
     ],
 )
-def test_whatever_changes_the_fit_changes_the_key(change):
-    assert content_key(**(FIT | change)) != content_key(**FIT)
+def test_whatever_changes_the_fit_changes_the_key(stripes, change):
+    assert key(stripes, **change) != key(stripes)
+
+
+@pytest.mark.parametrize(
+    "change", [{"batch_size": 7}, {"held_out": [0]}, {"val_size": 0.2}, {"passes_per_epoch": 2}, {"_checksum": "0"}]
+)
+def test_whatever_changes_the_batches_changes_the_key(stripes, change):
+    before = key(stripes)
+    vars(stripes).update(change)
+    assert key(stripes) != before
+
+
+def test_a_change_in_the_users_own_code_changes_the_key(stripes, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    recipe = RECIPE | {"net": {"_target_": "my_nets_for_this_test.net"}}
+    keys = []
+    for body in ("nn.ReLU()", "nn.Softplus()"):
+        source = f"from torch import nn\n\ndef net():\n    return nn.Sequential(nn.Linear(2, 2), {body})\n"
+        (tmp_path / "my_nets_for_this_test.py").write_text(source)
+        linecache.clearcache()
+        keys.append(key(stripes, recipe=recipe, net=nn.Sequential(nn.Linear(2, 2))))
+    assert keys[0] != keys[1]

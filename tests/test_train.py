@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,14 +84,17 @@ def test_ctrl_c_ends_cleanly(tmp_path):
     assert not list(tmp_path.rglob("*.pt"))
 
 
-def test_two_runs_give_identical_rows_and_another_seed_others(kdlab_train, tmp_path):
+def test_two_runs_give_identical_rows_another_seed_others_and_arms_are_fair(kdlab_train, tmp_path):
     for seed in (0, 0, 1):
-        done = kdlab_train("+experiment=dark_knowledge", *TINY, f"seed={seed}")
+        done = kdlab_train("+experiment=dark_knowledge", *TINY, f"seed={seed}", "+arms.same.loss.alpha=0")
         assert done.returncode == 0, done.stderr
     first, again, other = map(read, results_of(tmp_path))
     assert first.rows == again.rows
     assert [fit.key for fit in first.fits] == [fit.key for fit in again.fits]
     assert first.rows != other.rows
+    # A student on labels alone by way of the distillation loss is the baseline: same initial weights, same batches.
+    rows_of = {arm: [replace(row, arm="") for row in first.rows if row.arm == arm] for arm in ("baseline", "same")}
+    assert rows_of["baseline"] == rows_of["same"]
     assert not {fit.key for fit in first.fits} & {fit.key for fit in other.fits}
 
 

@@ -1,6 +1,6 @@
 """scikit-learn's handwritten digits: 1,797 real images that come with the library."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -14,14 +14,15 @@ from kdlab.data.samples import Samples
 class DigitsData(ClassificationData):
     """The 8×8 digits (UCI, E. Alpaydin and C. Kaynak, 1998), scaled up to MNIST's 28×28.
 
-    They have no official split; a fixed, stratified quarter of them is the test set. An epoch goes through the training
-    images 5 times.
+    They have no official split; a fixed, stratified quarter of them is the test set.
     """
 
     name = "digits"
     class_names: ClassVar[tuple[str, ...]] = tuple("0123456789")
     input_shape: ClassVar[tuple[int, ...]] = (1, 28, 28)
-    passes_per_epoch = 5
+
+    def __init__(self, *, passes_per_epoch: int = 5, **kwargs: Any) -> None:
+        super().__init__(passes_per_epoch=passes_per_epoch, **kwargs)
 
     def read(self) -> tuple[Samples, Samples]:
         """Return 1,347 training and 450 test images (N, 1, 28, 28) uint8."""

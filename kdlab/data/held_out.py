@@ -7,13 +7,15 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 
-def class_indices(classes: Iterable[int | str], names: Sequence[str]) -> list[int]:
-    """Turn class indices and class names into sorted, distinct indices.
+def class_indices(classes: Iterable[int | str] | None, names: Sequence[str]) -> list[int]:
+    """Turn class indices and class names into sorted, distinct indices; None means no class.
 
     Raises:
         ValueError: one line for each class that does not exist, and one when no class is left.
     """
-    if isinstance(classes, int | str):
+    if classes is None:
+        classes = ()
+    if isinstance(classes, int | float | str):
         raise ValueError(f"held_out_classes={classes}: must be a list, such as [{classes}]")
     problems, indices = [], set()
     for item in classes:

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import Tensor
-from torchvision.datasets import MNIST
 from torchvision.datasets.mnist import read_image_file, read_label_file
+from torchvision.datasets.utils import check_md5
 
 from kdlab.data.download import DownloadFailed, bounded_download
 from kdlab.data.module import ClassificationData
@@ -15,6 +15,12 @@ from kdlab.errors import DataError, DataNotFound
 
 RAW = Path("MNIST", "raw")
 FILES = {split: (RAW / f"{split}-images-idx3-ubyte", RAW / f"{split}-labels-idx1-ubyte") for split in ("train", "t10k")}
+DOWNLOAD = "from torchvision.datasets import MNIST; MNIST(folder, download=True)"
+# Of the originals, unpacked; a file that claims their number of items must be one of them.
+OFFICIAL = {
+    "train": (60_000, "6bbc9ace898e44ae57da46a324031adb", "a25bea736e30d166cdddb491f175f624"),
+    "t10k": (10_000, "2646ac647ad5339dbf082846283269ea", "27ae3e4e09519cfbb04c329615203637"),
+}
 
 
 class MNISTData(ClassificationData):
@@ -34,6 +40,8 @@ class MNISTData(ClassificationData):
 
     def __init__(self, *, root: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if root is not None and not isinstance(root, str | os.PathLike):
+            raise ValueError(f"root={root}: must be a folder's path")
         self.folders = [Path(p).expanduser() for p in (root, os.environ.get("KDLAB_DATA_DIR"), "data") if p]
 
     def read(self) -> tuple[Samples, Samples]:
@@ -43,7 +51,7 @@ class MNISTData(ClassificationData):
                 return _read_split(folder, "train"), _read_split(folder, "t10k")
         target = self.folders[0]
         try:
-            bounded_download(lambda root: MNIST(root, download=True), into=target)
+            bounded_download(DOWNLOAD, into=target)
         except DownloadFailed as error:
             raise DataNotFound(self._remedies(error)) from error
         return _read_split(target, "train"), _read_split(target, "t10k")
@@ -68,6 +76,10 @@ def _read_split(folder: Path, split: str) -> Samples:
         raise DataError(f"{images_file} has {len(images)} images, but {labels_file} has {len(labels)} labels")
     if not len(labels) or labels.max() > 9:
         raise DataError(f"{labels_file} is corrupt: its labels are not digits")
+    count, *checksums = OFFICIAL[split]
+    for file, md5 in zip((images_file, labels_file), checksums, strict=True):
+        if len(labels) == count and not check_md5(str(file), md5):
+            raise DataError(f"{file} is corrupt, or not MNIST's: its MD5 is not {md5}; delete it and get it anew")
     return Samples(images.unsqueeze(1), labels)
 
 

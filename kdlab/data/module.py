@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
+import torch
 from lightning import LightningDataModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, DistributedSampler
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader, DistributedSampler
 from kdlab.data.held_out import class_indices, split_ids, without_classes
 from kdlab.data.samples import Batch, Samples, Subset, as_fetched
 from kdlab.errors import DataError
+from kdlab.seeds import derive
 
 # So many samples are fetched at once: what surrounds a step of a small network costs as much as the step itself.
 SAMPLES_PER_FETCH = 2048
@@ -30,6 +32,8 @@ class ClassificationData(LightningDataModule, ABC):
         split_seed: of the cut between training and validation part. It is apart from the experiment's seed, so that
             fits with different seeds share one split.
         held_out_classes: indices or names.
+        passes_per_epoch: how often an epoch goes through the training samples; more than once where they are so few
+            that a recipe made for another data set would end before it has begun.
         fallback: `digits` for `kdlab.data.load` to go on with scikit-learn's digits when this data set cannot be had;
             null for an error.
 
@@ -40,9 +44,6 @@ class ClassificationData(LightningDataModule, ABC):
     name: str
     class_names: ClassVar[Sequence[str]]
     input_shape: ClassVar[tuple[int, ...]]
-    # How often an epoch goes through the training samples: more than once where they are so few that a recipe made
-    # for another data set would end before it has begun.
-    passes_per_epoch: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -51,16 +52,18 @@ class ClassificationData(LightningDataModule, ABC):
         val_size: float = 0.1,
         split_seed: int = 0,
         held_out_classes: Sequence[int | str] = (),
+        passes_per_epoch: int = 1,
         fallback: str | None = None,
     ) -> None:
         super().__init__()
         problems = []
-        if not _is_integer(batch_size) or batch_size < 1:
-            problems.append(f"batch_size={batch_size}: must be an integer above 0")
+        for name, value in (("batch_size", batch_size), ("passes_per_epoch", passes_per_epoch)):
+            if not _is_integer(value) or value < 1:
+                problems.append(f"{name}={value}: must be an integer above 0")
         if not _is_size(val_size):
             problems.append(f"val_size={val_size}: must be a fraction in [0, 1) or a number of samples")
-        if not _is_integer(split_seed) or split_seed < 0:
-            problems.append(f"split_seed={split_seed}: must be an integer of at least 0")
+        if not _is_integer(split_seed) or not 0 <= split_seed < 2**32:
+            problems.append(f"split_seed={split_seed}: must be an integer in [0, 2³²)")
         if fallback not in (None, "digits"):
             problems.append(f"fallback={fallback}: must be digits or null")
         try:
@@ -72,6 +75,7 @@ class ClassificationData(LightningDataModule, ABC):
         self.batch_size = batch_size
         self.val_size = val_size
         self.split_seed = split_seed
+        self.passes_per_epoch = passes_per_epoch
         self.fallback = fallback
         self.augment: nn.Module = nn.Identity()
         self.order_seed = 0
@@ -173,7 +177,17 @@ class ClassificationData(LightningDataModule, ABC):
         """Scale what was fetched, on the device; in training augment it first, and cut it into batches."""
         if self.trainer is None or not self.trainer.training:
             return batch._replace(inputs=self.scale(batch.inputs))
-        return batch._replace(inputs=self.scale(self.augment(batch.inputs))).cut(self.batch_size)
+        return batch._replace(inputs=self.scale(self._augmented(batch.inputs))).cut(self.batch_size)
+
+    def _augmented(self, inputs: Tensor) -> Tensor:
+        """Augment by a random stream of its own, so that arms see the same images whatever else they draw."""
+        if isinstance(self.augment, nn.Identity):
+            return inputs
+        assert self.trainer
+        fetch = self.trainer.fit_loop.total_batch_idx + 1
+        with torch.random.fork_rng([inputs.device] if inputs.is_cuda else []):
+            torch.manual_seed(derive(self.order_seed, "augmentation", fetch))
+            return self.augment(inputs)
 
 
 def _is_integer(value: object) -> bool:

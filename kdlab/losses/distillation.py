@@ -100,8 +100,8 @@ class DistillationLoss(nn.Module):
             return F.kl_div(log_q, log_p, reduction="batchmean", log_target=True) * t**2
         return F.cross_entropy(log_q, log_p.exp()) * t**2
 
-    def equation(self) -> str:
-        """Return the loss in use, as a reader would write it."""
+    def extra_repr(self) -> str:
+        """Return the equation in use, as a reader would write it: what `print(loss)` shows."""
         t = f"{self.temperature:g}"
         soft = {
             "kl": f"{t}² · KL(softmax(z_t/{t}) ‖ softmax(z_s/{t}))",

@@ -35,12 +35,13 @@ class MLP(nn.Module):
         max_norm: float | None = None,
     ) -> None:
         super().__init__()
-        sizes = [inputs, *widths, outputs]
         problems = [
-            f"{name}={value}: layer sizes must be integers above 0"
-            for name, value in (("inputs", inputs), ("widths", list(widths)), ("outputs", outputs))
-            if any(not isinstance(size, int) or size < 1 for size in (value if isinstance(value, list) else [value]))
+            f"{name}={value}: must be an integer above 0"
+            for name, value in (("inputs", inputs), ("outputs", outputs))
+            if not _is_size(value)
         ]
+        if not (isinstance(widths, Sequence) and all(map(_is_size, widths))):
+            problems.append(f"widths={widths}: must be a list of layer sizes, integers above 0")
         for name, value in (("input_dropout", input_dropout), ("hidden_dropout", hidden_dropout)):
             if not (isinstance(value, Real) and 0 <= value < 1):
                 problems.append(f"{name}={value}: a dropout probability must lie in [0, 1)")
@@ -50,6 +51,7 @@ class MLP(nn.Module):
             raise ValueError("\n".join(problems))
         self.max_norm = max_norm
 
+        sizes = [inputs, *widths, outputs]
         layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
         if input_dropout:
             layers["input_dropout"] = nn.Dropout(input_dropout)
@@ -72,3 +74,7 @@ class MLP(nn.Module):
         for name, layer in self.layers.named_children():
             if isinstance(layer, nn.Linear) and name != "logits":
                 layer.weight.copy_(torch.renorm(layer.weight, p=2, dim=0, maxnorm=max_norm))
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0

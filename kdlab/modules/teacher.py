@@ -41,5 +41,6 @@ class LiveTeacher:
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Tensor:
-        """Return the logits (B, C) for the batch's inputs."""
-        return self.net(batch.inputs)
+        """Return the logits (B, C) for the batch's inputs, in float32 as the cached ones are."""
+        with torch.autocast(batch.inputs.device.type, enabled=False):
+            return self.net(batch.inputs)

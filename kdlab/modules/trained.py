@@ -66,6 +66,8 @@ class TrainedNetwork(LightningModule, ABC):
             self.manual_backward(losses["loss"])
             optimizer.step()  # type: ignore[union-attr]
             schedule.step()  # type: ignore[union-attr]
+            # Where autocast keeps casts of the weights (Lightning before 2.6), they are stale now.
+            torch.clear_autocast_cache()
             self._add(losses, len(batch.labels))
 
     def _add(self, losses: dict[str, Tensor], size: int) -> None:
@@ -85,7 +87,7 @@ class TrainedNetwork(LightningModule, ABC):
                 f"the training diverged: its loss is {float(means['loss'])} in epoch {self.current_epoch + 1}; "
                 "a lower learning rate, a warmup (schedule.warmup=0.1) or another temperature may help"
             )
-        self.log_dict({f"train/{name}": mean for name, mean in means.items()}, prog_bar=True)
+        self._log({f"train/{name}": mean for name, mean in means.items()})
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last validation."""
@@ -101,4 +103,8 @@ class TrainedNetwork(LightningModule, ABC):
     def on_validation_epoch_end(self) -> None:
         """Log validation loss and accuracy."""
         loss, right, count = self._val
-        self.log_dict({"val/loss": loss / count, "val/accuracy": right / count}, prog_bar=True, sync_dist=True)
+        self._log({"val/loss": loss / count, "val/accuracy": right / count})
+
+    def _log(self, figures: dict[str, Tensor | float]) -> None:
+        # `step` is the x-axis in TensorBoard: the number of epochs trained.
+        self.log_dict(figures | {"step": self.current_epoch + 1.0})

@@ -5,8 +5,6 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 
@@ -43,40 +41,49 @@ def slow_server() -> Iterator[str]:
     server.server_close()
 
 
-def fetch(url: str, folder: str) -> None:
-    target = Path(folder, "sub", "file")
-    target.parent.mkdir()
-    with urlopen(url) as response, target.open("wb") as file:
-        while byte := response.read(1):
-            file.write(byte)
-            file.flush()
+FETCH = """
+from pathlib import Path
+from urllib.request import urlopen
+
+target = Path(folder, "sub", "file")
+target.parent.mkdir()
+with urlopen({url!r}) as response, target.open("wb") as file:
+    while byte := response.read(1):
+        file.write(byte)
+        file.flush()
+"""
 
 
 def test_a_silent_network_is_given_up_and_nothing_is_left(silent_server, tmp_path):
     start = time.monotonic()
     with pytest.raises(DownloadFailed, match="no answer from the network within 1 seconds"):
-        bounded_download(lambda folder: fetch(silent_server, folder), tmp_path / "data", silence=1)
+        bounded_download(FETCH.format(url=silent_server), tmp_path / "data", silence=1)
     assert time.monotonic() - start < 5
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_was_given_up_writes_no_more(tmp_path):
+    late = "import time; time.sleep(1.5); open(folder + '/late', 'w').write('late')"
+    with pytest.raises(DownloadFailed):
+        bounded_download(late, tmp_path / "data", silence=0.5)
+    time.sleep(2)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_slow_network_that_answers_is_waited_for(slow_server, tmp_path):
-    bounded_download(lambda folder: fetch(slow_server, folder), tmp_path, silence=0.5)
+    bounded_download(FETCH.format(url=slow_server), tmp_path, silence=0.8)
     assert (tmp_path / "sub" / "file").read_bytes() == b"x" * 10
     assert [path.name for path in tmp_path.iterdir()] == ["sub"]
 
 
 def test_an_error_is_passed_on_and_nothing_is_left(tmp_path):
-    def fail(folder: str) -> None:
-        Path(folder, "half").write_text("half")
-        raise RuntimeError("Error downloading\nfile")
-
-    with pytest.raises(DownloadFailed, match="Error downloading file"):
-        bounded_download(fail, tmp_path)
+    code = "open(folder + '/half', 'w').write('half')\nraise RuntimeError('Error downloading\\nfile')"
+    with pytest.raises(DownloadFailed, match=r"^Error downloading file$"):
+        bounded_download(code, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DownloadFailed, match=f"cannot write to {tmp_path / 'file'}"):
-        bounded_download(lambda folder: None, tmp_path / "file")
+        bounded_download("pass", tmp_path / "file")

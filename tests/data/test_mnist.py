@@ -16,7 +16,7 @@ FILES = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    def fail(download, into, silence=20.0):
+    def fail(code, into, silence=20.0):
         raise DownloadFailed("no answer from the network within 20 seconds")
 
     monkeypatch.setattr(mnist_module, "bounded_download", fail)
@@ -57,7 +57,7 @@ def test_without_data_and_network_the_error_names_the_three_remedies(no_network)
     assert "20 seconds" in message
 
 
-def test_fallback_to_digits_is_loud_and_renames_the_data(no_network, caplog):
+def test_fallback_to_digits_is_loud_and_keeps_the_settings(no_network, caplog):
     data = load(MNISTData(fallback="digits", held_out_classes=[3], val_size=0.2, batch_size=7))
     assert isinstance(data, DigitsData)
     assert data.name == "digits"
@@ -88,10 +88,29 @@ def test_images_and_labels_of_different_number_are_an_error_that_names_both(mnis
         MNISTData(root=str(mnist_folder)).read()
 
 
-def test_real_mnist_is_read_whole():
-    folder = os.environ.get("KDLAB_DATA_DIR", "")
-    if not Path(folder, "MNIST", "raw", FILES[0]).is_file():
+@pytest.fixture
+def real_mnist() -> Path:
+    raw = Path(os.environ.get("KDLAB_DATA_DIR", ""), "MNIST", "raw")
+    if not (raw / FILES[0]).is_file():
         pytest.skip("real MNIST is not here: KDLAB_DATA_DIR names no folder that holds it")
+    return raw
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_one_wrong_byte_in_real_mnist_is_an_error_that_names_the_file(real_mnist, tmp_path, file):
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in FILES:
+        (raw / name).symlink_to(real_mnist / name)
+    content = bytearray((real_mnist / file).read_bytes())
+    content[5000] ^= 1
+    (raw / file).unlink()
+    (raw / file).write_bytes(content)
+    with pytest.raises(DataError, match=f"{file} is corrupt, or not MNIST's"):
+        MNISTData(root=str(tmp_path)).read()
+
+
+def test_real_mnist_is_read_whole(real_mnist):
     data = MNISTData(val_size=0.05, held_out_classes=[3])
     data.setup()
     assert data.name == "mnist"

@@ -52,7 +52,7 @@ def test_unlabelled_inputs_are_of_all_classes_and_from_no_test_set(stripes):
     assert torch.equal(inputs, stripes.train.inputs[view(stripes, held_out=[]).val_ids])
 
 
-def test_without_validation_the_unlabelled_inputs_are_the_training_images(mnist_folder):
+def test_without_validation_the_unlabelled_inputs_are_the_training_images():
     data = DigitsData(val_size=0, held_out_classes=[3])
     data.setup()
     split, inputs = data.unlabelled()

@@ -57,5 +57,5 @@ def test_evaluation_never_changes_weights():
 
 
 def test_all_wrong_arguments_are_reported_at_once():
-    with pytest.raises(ValueError, match=r"widths=\[5, -1\](.|\n)*outputs=0(.|\n)*input_dropout=1(.|\n)*max_norm=0"):
+    with pytest.raises(ValueError, match=r"outputs=0(.|\n)*widths=\[5, -1\](.|\n)*input_dropout=1(.|\n)*max_norm=0"):
         MLP(inputs=4, widths=[5, -1], outputs=0, input_dropout=1, max_norm=0)
