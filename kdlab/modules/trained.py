@@ -42,10 +42,6 @@ class TrainedNetwork(LightningModule, ABC):
     def losses(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return scalars averaged over the batch: `loss`, which is minimized, and its parts, if it has any."""
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return logits (N, C)."""
-        return self.net(inputs)
-
     def configure_optimizers(self) -> Any:
         """Build the optimizer, and a schedule over all steps of the fit."""
         optimizer = self.make_optimizer(self.net.parameters())
