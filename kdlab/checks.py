@@ -19,12 +19,26 @@ from torch import nn
 from kdlab import hardware
 from kdlab.data import ClassificationData
 from kdlab.errors import ConfigError
+from kdlab.losses import LossTerms
 from kdlab.recipes import TARGETS, arm_recipe, student_recipe, teacher_recipe
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 # Parts of the student's recipe that stand at the top of the config; the others stand under `student`.
 TOP_LEVEL = ("optimizer", "schedule", "loss", "seed")
 RECIPE = ("net", "augment", "optimizer", "schedule", "max_epochs", "seed")
+TOP_KEYS = (
+    "name",
+    "seed",
+    "data",
+    "teacher",
+    "student",
+    "optimizer",
+    "schedule",
+    "loss",
+    "arms",
+    "trainer",
+    "evaluation",
+)
 SECTIONS = {
     "data": ("_target_",),
     "teacher": RECIPE,
@@ -60,6 +74,7 @@ def _shape_problems(config: DictConfig) -> Iterator[str]:
     except OmegaConfBaseException as error:
         yield str(error).split("\n")[0]
         return
+    yield from _unknown("", plain, TOP_KEYS)
     for section, keys in SECTIONS.items():
         if section not in plain:
             yield f"{section}: is missing"
@@ -67,12 +82,18 @@ def _shape_problems(config: DictConfig) -> Iterator[str]:
             yield f"{section}={_typed(plain[section])}: must be a mapping"
         else:
             yield from (f"{section}.{key}: is missing" for key in keys if key not in plain[section])
+            if section not in ("data", "arms"):  # the first is checked by its class, the second has any names
+                yield from _unknown(f"{section}.", plain[section], keys)
     arms = plain.get("arms")
     for arm, overrides in arms.items() if isinstance(arms, dict) else ():
         if not isinstance(arm, str) or arm == "teacher" or not NAME.fullmatch(arm):
             yield f"arms.{arm}: an arm's name is made of letters, digits, '_', '-' and '.', and is not teacher"
         elif overrides is not None and not isinstance(overrides, dict):
             yield f"arms.{arm}={overrides}: must be a mapping of what it changes in the student's recipe, or empty"
+
+
+def _unknown(prefix: str, section: dict[str, Any], keys: tuple[str, ...]) -> Iterator[str]:
+    yield from (f"{prefix}{key}: no such key; there are {', '.join(keys)}" for key in section if key not in keys)
 
 
 def _typed(value: Any) -> Any:
@@ -89,7 +110,7 @@ def _run_problems(config: DictConfig) -> Iterator[str]:
     if not (isinstance(config.name, str) and NAME.fullmatch(config.name)):
         yield f"name={_typed(config.name)}: names a folder; letters, digits, '_', '-' and '.' are allowed"
     if not config.arms:
-        yield "arms: an experiment needs at least one arm"
+        yield "arms: there is none; choose an experiment (+experiment=dark_knowledge) or add one (+arms.distilled={})"
 
 
 def _parts(config: DictConfig, problems: list[str]) -> Iterator[tuple[str, str, Any]]:
@@ -130,6 +151,8 @@ def _check_part(path: str, part: str, value: Any, data: ClassificationData | Non
             _check_optimizer(path, value, built, problems)
         elif part == "schedule":
             _try(path, lambda: built(torch.optim.SGD([nn.Parameter(torch.zeros(1))]), 1), problems)
+        elif part == "loss":
+            problems += _loss_problems(path, built)
         elif part == "net" and data is not None:
             problems += _net_problems(path, built, data)
 
@@ -140,6 +163,18 @@ def _check_optimizer(path: str, node: dict[str, Any], built: Any, problems: list
         _try(path, lambda: built([nn.Parameter(torch.zeros(1))]), problems)
     else:
         problems.append(f"{path}.lr={lr}: must be a finite number above 0")
+
+
+def _loss_problems(path: str, loss: Any) -> Iterator[str]:
+    logits, targets = torch.zeros(2, 3, requires_grad=True), torch.zeros(2, dtype=torch.long)
+    try:
+        terms = loss(student_logits=logits, teacher_logits=logits.detach(), targets=targets)
+        scalar = all(getattr(terms, name).shape == () for name in LossTerms._fields)
+    except Exception as error:  # the user's own loss may fail in any way
+        yield f"{path}: must take (student_logits=, teacher_logits=, targets=) and return LossTerms: {error}"
+        return
+    if not scalar:
+        yield f"{path}: total, soft and hard must be scalars, averaged over the batch"
 
 
 def _net_problems(path: str, net: nn.Module, data: ClassificationData) -> Iterator[str]:

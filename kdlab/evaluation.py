@@ -73,7 +73,7 @@ def corrections(
 
     `prior` sees no label: its class prior is the teacher's mean predicted probability on the same unlabelled inputs
     on which the student's is matched to it. `oracle` is fitted to the labels it is then measured on, as the 2015 paper
-    did: an upper bound, and no result one may claim.
+    did: the best that one offset shared by all held-out classes can do, and no result one may claim.
     """
     prior = unlabelled_teacher_logits.double().softmax(dim=1).mean(dim=0)
     return {

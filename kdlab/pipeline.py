@@ -92,8 +92,8 @@ def run(config: DictConfig, folder: Path) -> Results:
 
 
 def _announce(config: DictConfig, bench: Bench) -> None:
-    held_out = [bench.data.class_names[c] for c in bench.data.held_out]
-    log.info("%s on %s, seed %d, held-out classes: %s", config.name, bench.data.name, config.seed, held_out or "none")
+    held_out = ", ".join(bench.data.class_names[c] for c in bench.data.held_out) or "none"
+    log.info("%s on %s, seed %d, held-out classes: %s", config.name, bench.data.name, config.seed, held_out)
     log.info("device: %s, precision: %s", bench.hardware.device, bench.hardware.precision)
 
 

@@ -33,17 +33,17 @@ class FitProgress(Callback):
         self._stride = max(1, self._steps // 50)
         if self.console.is_terminal:
             self._bar = Progress(
-                TextColumn("{task.description}"), BarColumn(24), TextColumn("{task.fields[figures]}"),
+                TextColumn("{task.description}"), BarColumn(16), TextColumn("{task.fields[figures]}"),
                 TimeRemainingColumn(elapsed_when_finished=True), console=self.console,
             )  # fmt: skip
-            self._task = self._bar.add_task("", total=self._steps * (trainer.max_epochs or 1), figures="")
+            self._task = self._bar.add_task(self.name, total=self._steps * (trainer.max_epochs or 1), figures="")
             self._bar.start()
 
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
         """Show the epoch that has just ended: its figures are complete only now."""
         if self._bar:
-            epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
-            self._bar.update(self._task, description=f"{self.name:<12} {epoch:<13}", figures=_figures(trainer))
+            epoch = f"{self.name} epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+            self._bar.update(self._task, description=epoch, figures=_figures(trainer))
         elif trainer.current_epoch and time.monotonic() - self._last_line >= self.line_seconds:
             self._line(trainer, trainer.current_epoch)
 
@@ -77,7 +77,7 @@ def _figures(trainer: Trainer) -> str:
     metrics = trainer.callback_metrics
     figures = []
     if "train/loss" in metrics:
-        figures.append(f"loss {metrics['train/loss'].item():.4f}")
+        figures.append(f"loss {metrics['train/loss'].item():.3g}")
     if "val/accuracy" in metrics:
-        figures.append(f"validation accuracy {metrics['val/accuracy'].item():.2%}")
+        figures.append(f"val accuracy {metrics['val/accuracy'].item():.2%}")
     return "  ".join(figures)

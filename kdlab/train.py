@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 def main(config: DictConfig) -> None:
     """Run one experiment."""
     folder = Path(HydraConfig.get().runtime.output_dir)
+    log.info("Results go to %s", folder)
     try:
         from kdlab.pipeline import run
 

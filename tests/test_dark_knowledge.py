@@ -132,6 +132,7 @@ def test_the_folder_holds_config_and_log(run):
 def test_the_terminal_shows_lines_and_no_library_warnings(run):
     _, printed, logged = run
     assert "teacher: epoch 20/20  loss " in logged
+    assert "val accuracy" in logged
     assert "distilled: epoch 15/15" in logged
     assert "\x1b" not in printed + logged
     assert "Warning" not in logged

@@ -1,5 +1,6 @@
 """Held-out classes, and the stratified cut of the official training set into training and validation parts."""
 
+import math
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -44,15 +45,19 @@ def split_ids(labels: Tensor, val_size: float, seed: int) -> tuple[Tensor, Tenso
         seed: of the cut.
 
     Raises:
-        ValueError: when a part would have fewer samples than there are classes.
+        ValueError: when a part would be too small to hold each class.
     """
     ids = torch.arange(len(labels))
     if val_size == 0:
         return ids, ids[:0]
-    try:
-        train, val = train_test_split(ids.numpy(), test_size=val_size, random_state=seed, stratify=labels.numpy())
-    except ValueError as error:
-        raise ValueError(f"val_size={val_size}: cannot cut {len(labels)} samples so: {error}") from error
+    classes = len(labels.unique())
+    wanted = math.ceil(val_size * len(labels)) if isinstance(val_size, float) else val_size
+    if not classes <= wanted <= len(labels) - classes:
+        raise ValueError(
+            f"val_size={val_size}: {wanted} of {len(labels)} samples; training and validation part must each hold "
+            f"at least one of each of the {classes} classes"
+        )
+    train, val = train_test_split(ids.numpy(), test_size=val_size, random_state=seed, stratify=labels.numpy())
     return torch.from_numpy(train).sort().values, torch.from_numpy(val).sort().values
 
 

@@ -1,24 +1,22 @@
 """The table that a run ends with."""
 
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from kdlab.results import Results
 
 
-def summary(results: Results) -> Table:
+def summary(results: Results) -> Group:
     """Return teacher and arms × all, seen and unseen test samples, before and after bias correction.
 
     A cell gives accuracy and the number of errors; the header, that of the samples.
     """
-    held_out = ", ".join(map(str, results.held_out_classes)) or "none"
-    table = Table(
-        title=f"{results.experiment} · dataset: {results.dataset} · held-out classes: {held_out} · seed {results.seed}",
-        caption=_caption(results),
-    )
+    sizes = {row.classes: row.n for row in results.rows if row.metric == "accuracy"}
+    groups = ["all", "seen", "unseen"] if "unseen" in sizes else ["all"]
+    table = Table()
     table.add_column("arm")
     table.add_column("correction")
-    sizes = {row.classes: row.n for row in results.rows if row.metric == "accuracy"}
-    groups = [group for group in ("all", "seen", "unseen") if group in sizes]
     for group in groups:
         table.add_column(f"{group} ({sizes[group]})", justify="right", no_wrap=True)
     for fit in results.fits:
@@ -27,7 +25,12 @@ def summary(results: Results) -> Table:
             if any(cells):
                 table.add_row(fit.arm if correction == "none" else "", correction, *cells)
         table.add_section()
-    return table
+    return Group(Text(_title(results), style="bold"), table, Text("\n".join(_notes(results)), style="dim"))
+
+
+def _title(results: Results) -> str:
+    held_out = ", ".join(map(str, results.held_out_classes)) or "none"
+    return f"{results.experiment} · dataset: {results.dataset} · held-out classes: {held_out} · seed {results.seed}"
 
 
 def _cell(results: Results, arm: str, group: str, correction: str) -> str:
@@ -36,11 +39,11 @@ def _cell(results: Results, arm: str, group: str, correction: str) -> str:
     return f"{accuracy.value:.2%} {errors.value:5.0f}" if accuracy and errors else ""
 
 
-def _caption(results: Results) -> str:
-    lines = ["accuracy and errors on the test set, used once, after training"]
+def _notes(results: Results) -> list[str]:
+    notes = ["accuracy and errors on the test set, used once, after training"]
     if fitted := next((r for r in results.rows if r.metric == "offset" and r.correction == "prior"), None):
-        lines += [
-            f"prior: offsets fitted without labels ({fitted.n} {fitted.split} images, all classes)",
-            "oracle: the one offset fitted on the test labels, an upper bound",
+        notes += [
+            f"prior: offsets fitted without labels ({fitted.n} {fitted.split} images of all classes)",
+            "oracle: the one offset with the fewest test errors, fitted on test labels: no result",
         ]
-    return "\n".join(lines)
+    return notes
