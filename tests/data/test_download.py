@@ -20,13 +20,13 @@ def silent_server() -> Iterator[str]:
 
 @pytest.fixture
 def slow_server() -> Iterator[str]:
-    """A server that sends ten bytes, one every tenth of a second."""
+    """A server that sends thirty bytes, one every tenth of a second."""
 
     class Slow(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.end_headers()
-            for _ in range(10):
+            for _ in range(30):
                 self.wfile.write(b"x")
                 self.wfile.flush()
                 time.sleep(0.1)
@@ -71,8 +71,8 @@ def test_what_was_given_up_writes_no_more(tmp_path):
 
 
 def test_a_slow_network_that_answers_is_waited_for(slow_server, tmp_path):
-    bounded_download(FETCH.format(url=slow_server), tmp_path, silence=0.8)
-    assert (tmp_path / "sub" / "file").read_bytes() == b"x" * 10
+    bounded_download(FETCH.format(url=slow_server), tmp_path, silence=2)
+    assert (tmp_path / "sub" / "file").read_bytes() == b"x" * 30
     assert [path.name for path in tmp_path.iterdir()] == ["sub"]
 
 
