@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -65,10 +66,17 @@ def test_a_corrupt_file_is_answered_with_its_name_and_no_traceback(kdlab_train, 
 
 
 def test_ctrl_c_ends_cleanly(tmp_path):
+    # Where the tests themselves run in the background, the shell has them ignore Ctrl-C, and children inherit that.
+    heeding_ctrl_c = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+        "os.execv(sys.executable, [sys.executable, '-m', 'kdlab.train', *sys.argv[1:]])"
+    )
     with subprocess.Popen(
-        [sys.executable, "-m", "kdlab.train", "+experiment=dark_knowledge", "data=digits", "teacher.max_epochs=1000"],
+        [sys.executable, "-c", heeding_ctrl_c, "+experiment=dark_knowledge", "data=digits", "teacher.max_epochs=1000"],
         cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
     ) as process:  # fmt: skip
+        too_long = threading.Timer(90, process.kill)
+        too_long.start()
         seen = ""
         for line in process.stderr:
             seen += line
@@ -77,6 +85,7 @@ def test_ctrl_c_ends_cleanly(tmp_path):
                 process.send_signal(signal.SIGINT)
                 break
         seen += process.stderr.read()
+        too_long.cancel()
     assert process.returncode == 130
     assert "Interrupted" in seen
     assert "Traceback" not in seen
