@@ -44,6 +44,6 @@ def _notes(results: Results) -> list[str]:
     if fitted := next((r for r in results.rows if r.metric == "offset" and r.correction == "prior"), None):
         notes += [
             f"prior: offsets fitted without labels ({fitted.n} {fitted.split} images of all classes)",
-            "oracle: the one offset with the fewest test errors, fitted on test labels: no result",
+            "oracle: the offset with the fewest test errors, fitted on the test labels",
         ]
     return notes
