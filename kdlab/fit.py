@@ -66,7 +66,26 @@ def fit(
         KeyboardInterrupt: on Ctrl-C.
     """
     data.setup()
-    trainer = Trainer(
+    trainer = _trainer(name, data, max_epochs, seed, hardware, folder)
+    start = time.perf_counter()
+    with warnings.catch_warnings():
+        # The data are in memory: worker processes would only slow the loaders down.
+        warnings.filterwarnings("ignore", message=".*does not have many workers")
+        # Between Lightning and torch, no matter of the user's.
+        warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
+        try:
+            trainer.fit(module.train(), datamodule=data)
+        except Diverged as error:
+            raise Diverged(f"{name}: {error}") from error
+        except SystemExit as stop:  # Lightning's answer to Ctrl-C
+            raise KeyboardInterrupt from stop
+    return Fitted(module.net.cpu().eval(), trainer.current_epoch, time.perf_counter() - start)
+
+
+def _trainer(
+    name: str, data: ClassificationData, max_epochs: int, seed: int, hardware: Hardware, folder: Path
+) -> Trainer:
+    return Trainer(
         accelerator=hardware.accelerator,
         devices=1,
         precision=hardware.precision,  # type: ignore[arg-type]
@@ -81,16 +100,3 @@ def fit(
         enable_model_summary=False,
         enable_progress_bar=False,
     )
-    start = time.perf_counter()
-    with warnings.catch_warnings():
-        # The data are in memory: worker processes would only slow the loaders down.
-        warnings.filterwarnings("ignore", message=".*does not have many workers")
-        # Between Lightning and torch, no matter of the user's.
-        warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
-        try:
-            trainer.fit(module.train(), datamodule=data)
-        except Diverged as error:
-            raise Diverged(f"{name}: {error}") from error
-        except SystemExit as stop:  # Lightning's answer to Ctrl-C
-            raise KeyboardInterrupt from stop
-    return Fitted(module.net.cpu().eval(), trainer.current_epoch, time.perf_counter() - start)

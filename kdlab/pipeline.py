@@ -18,7 +18,7 @@ from kdlab.checks import check
 from kdlab.content_key import content_key
 from kdlab.data import ClassificationData, load
 from kdlab.evaluation import corrections, measure, offset_rows
-from kdlab.fit import Fitted, fit
+from kdlab.fit import fit
 from kdlab.inference import logits_of
 from kdlab.modules import CachedTeacher, Classifier, Distilled, LiveTeacher
 from kdlab.modules.trained import TrainedNetwork
@@ -166,7 +166,7 @@ def _run_fit(
         teacher_key=teacher_key,
     )
     log.info("%s: training on %d samples, content key %s", arm, len(data.train_ids), key)
-    fitted: Fitted = fit(
+    fitted = fit(
         arm,
         module,
         data,
