@@ -7,25 +7,28 @@ reported under the part's key, one problem a line.
 import math
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
 from kdlab import hardware
-from kdlab.data import ClassificationData
+from kdlab.data import SPLITS, ClassificationData
+from kdlab.data.held_out import class_indices
 from kdlab.errors import ConfigError
 from kdlab.losses import LossTerms
-from kdlab.recipes import TARGETS, arm_recipe, student_recipe, teacher_recipe
+from kdlab.recipes import TARGETS, arm_recipe, fill_in, student_recipe, teacher_recipe
+from kdlab.report.comparison import comparison_problems
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 # Parts of the student's recipe that stand at the top of the config; the others stand under `student`.
 TOP_LEVEL = ("optimizer", "schedule", "loss", "seed")
-RECIPE = ("net", "augment", "optimizer", "schedule", "max_epochs", "seed")
+RECIPE = ("net", "augment", "optimizer", "schedule", "max_epochs", "patience", "seed")
 TOP_KEYS = (
     "name",
     "seed",
@@ -38,19 +41,24 @@ TOP_KEYS = (
     "arms",
     "trainer",
     "evaluation",
+    "comparison",
 )
 SECTIONS = {
     "data": ("_target_",),
-    "teacher": RECIPE,
-    "student": (*RECIPE, "loss", "targets"),
+    "teacher": (*RECIPE, "checkpoint"),
+    "student": (*RECIPE, "loss", "targets", "held_out_classes"),
     "arms": (),
     "trainer": ("accelerator", "precision"),
-    "evaluation": ("prior_offsets",),
+    "evaluation": ("splits", "prior_offsets", "cost"),
 }
 
 
-def check(config: DictConfig) -> None:
+def check(config: DictConfig, data: ClassificationData | None = None) -> None:
     """Check all of a composed config.
+
+    Args:
+        config: as composed.
+        data: to check against; None for the data set that the config names.
 
     Raises:
         ConfigError: with every problem: the key, its value, and what is allowed.
@@ -59,7 +67,9 @@ def check(config: DictConfig) -> None:
         raise ConfigError(misshapen)
     problems = [*_run_problems(config)]
     # A data set whose settings are wrong still has the shape and the classes that networks are checked against.
-    data = _build("data", config.data, problems) or _build("data", {"_target_": config.data._target_}, [])
+    data = data or _build("data", config.data, problems) or _build("data", {"_target_": config.data._target_}, [])
+    if data is not None:
+        config = fill_in(config, data)
     for path, part, value in _parts(config, problems):
         _check_part(path, part, value, data, problems)
     if problems:
@@ -105,6 +115,14 @@ def _run_problems(config: DictConfig) -> Iterator[str]:
         hardware.choose(config.trainer.accelerator, config.trainer.precision)
     except ValueError as error:
         yield from (f"trainer.{line}" for line in str(error).split("\n"))
+    splits = config.evaluation.splits
+    if not (isinstance(splits, ListConfig) and splits and all(split in SPLITS for split in splits)):
+        yield f"evaluation.splits={splits}: must be a list of one or more of {', '.join(SPLITS)}"
+    elif "val" in splits and config.data.get("val_size") == 0:
+        yield f"evaluation.splits={splits}: there is no validation part, since data.val_size=0"
+    if not isinstance(config.evaluation.cost, bool):
+        yield f"evaluation.cost={_typed(config.evaluation.cost)}: must be true or false"
+    yield from comparison_problems(config.comparison)
     if config.evaluation.prior_offsets not in ("per_class", "shared"):
         yield f"evaluation.prior_offsets={config.evaluation.prior_offsets}: must be per_class or shared"
     if not (isinstance(config.name, str) and NAME.fullmatch(config.name)):
@@ -119,6 +137,8 @@ def _parts(config: DictConfig, problems: list[str]) -> Iterator[tuple[str, str, 
         shared_seed = part == "seed" and value == config.seed
         yield ("seed" if shared_seed else f"teacher.{part}"), part, value
     for part, value in student_recipe(config).items():
+        if part == "held_out_classes" and value == config.data.get("held_out_classes"):
+            continue  # the data set's own, checked there
         yield (part if part in TOP_LEVEL else f"student.{part}"), part, value
     for arm in config.arms:
         try:
@@ -130,13 +150,8 @@ def _parts(config: DictConfig, problems: list[str]) -> Iterator[tuple[str, str, 
 
 
 def _check_part(path: str, part: str, value: Any, data: ClassificationData | None, problems: list[str]) -> None:
-    if part in ("max_epochs", "seed"):
-        least = 1 if part == "max_epochs" else 0
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            problems.append(f"{path}={value}: must be an integer of at least {least}")
-    elif part == "targets":
-        if value not in TARGETS:
-            problems.append(f"{path}={value}: must be one of {', '.join(TARGETS)}")
+    if part in VALUES:
+        problems += VALUES[part](path, value, data)
     elif not (isinstance(value, dict) and "_target_" in value):
         group = "model" if part == "net" else part
         problems.append(
@@ -153,8 +168,53 @@ def _check_part(path: str, part: str, value: Any, data: ClassificationData | Non
             _try(path, lambda: built(torch.optim.SGD([nn.Parameter(torch.zeros(1))]), 1), problems)
         elif part == "loss":
             problems += _loss_problems(path, built)
+        elif part == "augment" and data is not None:
+            problems += _augment_problems(path, built, data)
         elif part == "net" and data is not None:
             problems += _net_problems(path, built, data)
+
+
+def _integer_problems(path: str, value: Any, *, least: int) -> Iterator[str]:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        yield f"{path}={_typed(value)}: must be an integer of at least {least}"
+
+
+def _patience_problems(path: str, value: Any, data: ClassificationData | None) -> Iterator[str]:
+    if value is None:
+        return
+    yield from _integer_problems(path, value, least=1)
+    if data is not None and data.val_size == 0:
+        yield f"{path}={value}: stopping early needs a validation part, but data.val_size=0"
+
+
+def _targets_problems(path: str, value: Any, data: ClassificationData | None) -> Iterator[str]:
+    if value not in TARGETS:
+        yield f"{path}={value}: must be one of {', '.join(TARGETS)}"
+    elif value.startswith("bayes") and data is not None and data.bayes_rule is None:
+        yield f"{path}={value}: the true posterior of {data.name} is not known; that of data=blobs is"
+
+
+def _held_out_problems(path: str, value: Any, data: ClassificationData | None) -> Iterator[str]:
+    if data is not None:
+        problems: list[str] = []
+        _try(path.removesuffix(".held_out_classes"), lambda: class_indices(value, data.class_names), problems)
+        yield from problems
+
+
+def _checkpoint_problems(path: str, value: Any, data: ClassificationData | None) -> Iterator[str]:
+    if value is not None and not (isinstance(value, str) and Path(value).is_file()):
+        yield f"{path}={value}: no such file; a state_dict saved by torch.save, or .safetensors, is needed"
+
+
+# Parts of a recipe that are plain values; all others are built.
+VALUES: dict[str, Callable[[str, Any, ClassificationData | None], Iterator[str]]] = {
+    "max_epochs": lambda path, value, data: _integer_problems(path, value, least=1),
+    "seed": lambda path, value, data: _integer_problems(path, value, least=0),
+    "patience": _patience_problems,
+    "targets": _targets_problems,
+    "held_out_classes": _held_out_problems,
+    "checkpoint": _checkpoint_problems,
+}
 
 
 def _check_optimizer(path: str, node: dict[str, Any], built: Any, problems: list[str]) -> None:
@@ -175,6 +235,17 @@ def _loss_problems(path: str, loss: Any) -> Iterator[str]:
         return
     if not scalar:
         yield f"{path}: total, soft and hard must be scalars, averaged over the batch"
+
+
+def _augment_problems(path: str, augment: nn.Module, data: ClassificationData) -> Iterator[str]:
+    inputs = torch.zeros(2, *data.input_shape, dtype=torch.uint8)
+    try:
+        shape = tuple(augment(inputs).shape)
+    except Exception as error:  # an augmentation may fail in any way on inputs it was not made for
+        yield f"{path}: fails on {data.name}'s inputs of shape {data.input_shape}: {error}"
+        return
+    if shape != tuple(inputs.shape):
+        yield f"{path}: makes {shape[1:]} of {data.name}'s inputs of shape {data.input_shape}"
 
 
 def _net_problems(path: str, net: nn.Module, data: ClassificationData) -> Iterator[str]:

@@ -16,7 +16,8 @@ from kdlab.data import ClassificationData
 
 PACKAGE = Path(__file__).parent
 TRAINING_CODE = (
-    "data", "losses", "models", "modules", "fit.py", "inference.py", "pipeline.py", "schedules.py", "seeds.py"
+    "bench.py", "data", "fit.py", "inference.py", "losses", "models", "modules", "pipeline.py", "schedules.py",
+    "seeds.py",
 )  # fmt: skip
 
 

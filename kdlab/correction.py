@@ -13,6 +13,11 @@ from scipy.special import logsumexp, softmax
 from torch import Tensor
 
 
+def class_prior(logits: Tensor) -> Tensor:
+    """Return the mean predicted probability (C,) of each class over logits (N, C): a class prior without any label."""
+    return logits.double().softmax(dim=1).mean(dim=0)
+
+
 def prior_offsets(logits: Tensor, prior: Tensor, held_out: Sequence[int], *, shared: bool = False) -> Tensor:
     r"""Fit the offsets without any label: make the mean predicted probabilities match a class prior.
 

@@ -6,7 +6,6 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from kdlab.correction import oracle_offsets, prior_offsets
 from kdlab.results import Correction, Row
 
 ECE_BINS = 15
@@ -20,16 +19,22 @@ def class_groups(labels: Tensor, class_count: int, held_out: Sequence[int]) -> I
     yield from ((name, mask) for name, mask in groups.items() if mask.any())
 
 
-def metrics(logits: Tensor, labels: Tensor, *, teacher_logits: Tensor) -> dict[str, float]:
+def metrics(
+    logits: Tensor, labels: Tensor, *, teacher_logits: Tensor, log_posterior: Tensor | None = None
+) -> dict[str, float]:
     """Compute one group's figures, from logits (N, C) and labels (N,).
 
     `ece` is the expected calibration error over 15 equal bins of confidence, weighted by their size
     (Guo et al. 2017, equation 3); `agreement` the share of samples on which the student's and the teacher's first
     choice are the same.
+
+    Where the true posterior is known: `bayes_agreement` is that share for the network's and the Bayes rule's first
+    choice, and `excess_risk` what the network errs more often than the Bayes rule does, in expectation over the labels,
+    mean_i [max_k P(k | x_i) − P(ŷ_i | x_i)]: it is never negative, and free of the noise in the labels drawn.
     """
     predictions = logits.argmax(dim=1)
     errors = int((predictions != labels).sum())
-    return {
+    figures = {
         "accuracy": 1 - errors / len(labels),
         "errors": errors,
         "nll": float(F.cross_entropy(logits, labels)),
@@ -40,6 +45,12 @@ def metrics(logits: Tensor, labels: Tensor, *, teacher_logits: Tensor) -> dict[s
         ),
         "agreement": float((predictions == teacher_logits.argmax(dim=1)).float().mean()),
     }
+    if log_posterior is not None:
+        posterior = log_posterior.double().exp()
+        chosen = posterior.gather(1, predictions.unsqueeze(1)).squeeze(1)
+        figures["excess_risk"] = float((posterior.amax(dim=1) - chosen).mean())
+        figures["bayes_agreement"] = float((predictions == posterior.argmax(dim=1)).float().mean())
+    return figures
 
 
 def measure(
@@ -51,35 +62,19 @@ def measure(
     teacher_logits: Tensor,
     held_out: Sequence[int],
     correction: Correction = "none",
+    log_posterior: Tensor | None = None,
 ) -> list[Row]:
     """Return the rows of all groups and metrics for one arm under one correction, already applied to `logits`."""
-    return [
-        Row(arm, split, classes, correction, metric, value, int(mask.sum()))
-        for classes, mask in class_groups(labels, logits.shape[1], held_out)
-        for metric, value in metrics(logits[mask], labels[mask], teacher_logits=teacher_logits[mask]).items()
-    ]
-
-
-def corrections(
-    logits: Tensor,
-    labels: Tensor,
-    *,
-    unlabelled_logits: Tensor,
-    unlabelled_teacher_logits: Tensor,
-    held_out: Sequence[int],
-    shared: bool,
-) -> dict[Correction, Tensor]:
-    """Return the offsets (C,) of each bias correction of a student.
-
-    `prior` sees no label: its class prior is the teacher's mean predicted probability on the same unlabelled inputs
-    on which the student's is matched to it. `oracle` is fitted to the labels it is then measured on, as the 2015 paper
-    did: the best that one offset shared by all held-out classes can do, and no result one may claim.
-    """
-    prior = unlabelled_teacher_logits.double().softmax(dim=1).mean(dim=0)
-    return {
-        "prior": prior_offsets(unlabelled_logits, prior, held_out, shared=shared),
-        "oracle": oracle_offsets(logits, labels, held_out),
-    }
+    rows = []
+    for classes, mask in class_groups(labels, logits.shape[1], held_out):
+        figures = metrics(
+            logits[mask],
+            labels[mask],
+            teacher_logits=teacher_logits[mask],
+            log_posterior=None if log_posterior is None else log_posterior[mask],
+        )
+        rows += [Row(arm, split, classes, correction, name, value, int(mask.sum())) for name, value in figures.items()]
+    return rows
 
 
 def offset_rows(

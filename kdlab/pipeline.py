@@ -1,59 +1,32 @@
 """The story of one experiment: data → teacher → arms → evaluation → results."""
 
 import logging
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
 from hydra.utils import instantiate
-from lightning import seed_everything
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
-from torch import Tensor, nn
+from torch import nn
 
-from kdlab import hardware
+from kdlab import checkpoints, hardware
+from kdlab.bench import Bench, Trained, new_network
 from kdlab.checks import check
 from kdlab.content_key import content_key
-from kdlab.data import ClassificationData, load
-from kdlab.evaluation import corrections, measure, offset_rows
+from kdlab.cost import cost_rows
+from kdlab.data import load
+from kdlab.data.held_out import class_indices
+from kdlab.evaluate import Judged, evaluate
 from kdlab.fit import fit
-from kdlab.inference import logits_of
-from kdlab.modules import CachedTeacher, Classifier, Distilled, LiveTeacher
+from kdlab.illustrate import illustrate
+from kdlab.modules import CachedTeacher, Classifier, Distilled, LiveTeacher, Teacher
 from kdlab.modules.trained import TrainedNetwork
-from kdlab.recipes import Recipe, arm_recipe, teacher_recipe
-from kdlab.report.terminal import summary
-from kdlab.results import Fit, Results, Row, write
+from kdlab.recipes import Recipe, arm_recipe, fill_in, teacher_recipe
+from kdlab.report import comparison_lines, comparison_table, summary, write_comparison
+from kdlab.results import Fit, Results, write, write_curves
 from kdlab.seeds import derive
 
 log = logging.getLogger(__name__)
-
-
-class Bench(NamedTuple):
-    """What all fits of a run share."""
-
-    data: ClassificationData
-    hardware: hardware.Hardware
-    folder: Path
-
-    def logits(self, net: nn.Module, inputs: Tensor) -> Tensor:
-        """Return `net`'s logits (N, C) for stored inputs (N, …)."""
-        return logits_of(net, inputs, self.data.scale, self.hardware.device)
-
-
-@dataclass
-class Trained:
-    """A finished fit: its network, and its entry in the results."""
-
-    net: nn.Module
-    record: Fit
-    bench: Bench
-
-    @cached_property
-    def train_logits(self) -> Tensor:
-        """Logits (N, C) for the whole official training set, computed once for all students."""
-        return self.bench.logits(self.net, self.bench.data.train.inputs)
 
 
 def run(config: DictConfig, folder: Path) -> Results:
@@ -65,14 +38,25 @@ def run(config: DictConfig, folder: Path) -> Results:
         Diverged: when a fit's loss is no longer finite.
     """
     check(config)
-    data = load(instantiate(config.data, _convert_="all"))
+    asked_for = instantiate(config.data, _convert_="all")
+    data = load(asked_for)
+    if data is not asked_for:
+        check(config, data)
+    config = fill_in(config, data)
     bench = Bench(data, hardware.choose(config.trainer.accelerator, config.trainer.precision), folder)
     _announce(config, bench)
 
     teacher = fit_teacher(config, bench)
-    arms = {arm: fit_arm(arm, arm_recipe(config, arm), bench, teacher) for arm in config.arms}
-    rows = evaluate(bench, teacher, arms, shared_offset=config.evaluation.prior_offsets == "shared")
+    fits = {"teacher": teacher} | {arm: fit_arm(arm, arm_recipe(config, arm), bench, teacher) for arm in config.arms}
 
+    nets = {name: Judged(fit.net, fit.held_out) for name, fit in fits.items()}
+    evaluation = evaluate(
+        bench,
+        nets,
+        splits=config.evaluation.splits,
+        shared_offset=config.evaluation.prior_offsets == "shared",
+    )
+    costs = cost_rows({name: fit.net for name, fit in fits.items()}, folder / "checkpoints", data)
     results = Results(
         experiment=config.name,
         dataset=data.name,
@@ -80,15 +64,26 @@ def run(config: DictConfig, folder: Path) -> Results:
         held_out_classes=data.held_out,
         config=OmegaConf.to_container(config, resolve=True),  # type: ignore[arg-type]
         environment=hardware.environment(bench.hardware),
-        fits=[trained.record for trained in (teacher, *arms.values())],
-        rows=rows,
+        fits=[fit.record for fit in fits.values()],
+        rows=[*evaluation.rows, *(costs if config.evaluation.cost else ())],
     )
     write(results, folder / "results.json")
+    curves = {name: fit.curves for name, fit in fits.items()}
+    write_curves(curves, folder / "curves.csv")
+    illustrate(bench, nets, curves, evaluation, results)
+    _report(results, folder)
+    return results
+
+
+def _report(results: Results, folder: Path) -> None:
     console = Console()
     console.print(summary(results))
-    console.print(f"results: {folder / 'results.json'}", soft_wrap=True, highlight=False)
+    if lines := comparison_lines(results):
+        write_comparison(lines, folder / "comparison.csv")
+        console.print(comparison_table(results, lines))
+    for what, path in {"results": folder / "results.json", "figures": folder / "figures"}.items():
+        console.print(f"{what}: {path}", soft_wrap=True, highlight=False)
     console.print(f"curves:  tensorboard --logdir {folder}", soft_wrap=True, highlight=False)
-    return results
 
 
 def _announce(config: DictConfig, bench: Bench) -> None:
@@ -98,45 +93,59 @@ def _announce(config: DictConfig, bench: Bench) -> None:
 
 
 def fit_teacher(config: DictConfig, bench: Bench) -> Trained:
-    """Train the teacher, on all classes."""
+    """Train the teacher, on all classes; or load it, where the config names its weights."""
     recipe = teacher_recipe(config)
     seed = derive(recipe["seed"], "teacher")
-    module = Classifier(new_network(recipe, seed), **_optimization(recipe))
-    return _run_fit("teacher", module, recipe, bench, seed=seed, held_out=[], teacher_key=None)
+    net = new_network(recipe, seed)
+    if recipe["checkpoint"] is not None:
+        return _load_teacher(net, Path(recipe["checkpoint"]), bench)
+    return _run_fit("teacher", Classifier(net, **_optimization(recipe)), recipe, bench, seed=seed, held_out=[])
 
 
 def fit_arm(arm: str, recipe: Recipe, bench: Bench, teacher: Trained) -> Trained:
-    """Train one student, on the transfer set: with labels, or with the teacher's soft targets."""
+    """Train one student on the transfer set, with the targets that its recipe names."""
     # Apart from the teacher's: with one network for both, the student must not start as its teacher did.
     seed = derive(recipe["seed"], "student")
     net = new_network(recipe, seed)
-    held_out = bench.data.held_out
-    if recipe["targets"] == "truth":
-        module: TrainedNetwork = Classifier(net, **_optimization(recipe))
-        recipe = {key: value for key, value in recipe.items() if key != "loss"}
-        return _run_fit(arm, module, recipe, bench, seed=seed, held_out=held_out, teacher_key=None)
-    loss = instantiate(recipe["loss"], _convert_="all")
-    log.info("%s: minimizes %s", arm, loss)
-    module = Distilled(
-        net,
-        loss=loss,
-        teacher=_teacher_for(recipe, teacher),
-        **_optimization(recipe),
+    source, soft = _source_of_targets(recipe, bench, teacher), recipe["targets"].endswith("_soft")
+    if source and soft:
+        loss = instantiate(recipe["loss"], _convert_="all")
+        log.info("%s: minimizes %s", arm, loss)
+        module: TrainedNetwork = Distilled(net, loss=loss, teacher=source, **_optimization(recipe))
+    else:
+        log.info("%s: minimizes the cross-entropy with %s", arm, HARD_TARGETS[recipe["targets"]])
+        module = Classifier(net, teacher=source, **_optimization(recipe))
+    return _run_fit(
+        arm,
+        module,
+        recipe if soft else {key: value for key, value in recipe.items() if key != "loss"},
+        bench,
+        seed=seed,
+        held_out=class_indices(recipe["held_out_classes"], bench.data.class_names),
+        teacher_key=teacher.record.key if recipe["targets"].startswith("teacher") else None,
     )
-    return _run_fit(arm, module, recipe, bench, seed=seed, held_out=held_out, teacher_key=teacher.record.key)
 
 
-def new_network(recipe: Recipe, seed: int) -> nn.Module:
-    """Build the recipe's network; its initial weights are a function of the network and the seed alone."""
-    seed_everything(derive(seed, "weights"), verbose=False)
-    return instantiate(recipe["net"], _convert_="all")
+HARD_TARGETS = {
+    "truth": "the labels",
+    "teacher_hard": "the teacher's first choices",
+    "bayes_hard": "the first choices of the true posterior",
+}
 
 
-def _teacher_for(recipe: Recipe, teacher: Trained) -> CachedTeacher | LiveTeacher:
-    """Look the teacher's logits up where the inputs never change; ask it each time where they are augmented."""
-    if isinstance(instantiate(recipe["augment"], _convert_="all"), nn.Identity):
-        return CachedTeacher(teacher.train_logits)
-    return LiveTeacher(teacher.net)
+def _source_of_targets(recipe: Recipe, bench: Bench, teacher: Trained) -> Teacher | None:
+    """Return what gives a student its targets: the teacher, or the Bayes rule of the data; None for the labels.
+
+    Its logits are looked up where the inputs never change, and asked for each time where they are augmented.
+    """
+    if recipe["targets"] == "truth":
+        return None
+    bayes_rule = bench.data.bayes_rule if recipe["targets"].startswith("bayes") else None
+    if not isinstance(instantiate(recipe["augment"], _convert_="all"), nn.Identity):
+        return LiveTeacher(bayes_rule or teacher.net)
+    if bayes_rule:
+        return CachedTeacher(bench.logits(bayes_rule, bench.data.train.inputs))
+    return CachedTeacher(teacher.train_logits)
 
 
 def _optimization(recipe: Recipe) -> dict[str, Any]:
@@ -151,7 +160,7 @@ def _run_fit(
     *,
     seed: int,
     held_out: list[int],
-    teacher_key: str | None,
+    teacher_key: str | None = None,
 ) -> Trained:
     data = bench.data.for_fit(
         held_out=held_out,
@@ -159,7 +168,7 @@ def _run_fit(
         order_seed=derive(seed, "order"),
     )
     key = content_key(
-        recipe=recipe,
+        recipe={name: value for name, value in recipe.items() if name not in ("checkpoint", "held_out_classes")},
         data=data,
         precision=bench.hardware.precision,
         net=module.net,
@@ -171,47 +180,23 @@ def _run_fit(
         module,
         data,
         max_epochs=recipe["max_epochs"],
+        patience=recipe["patience"],
         seed=seed,
         hardware=bench.hardware,
         folder=bench.folder,
     )
-    _save(fitted.net, bench.folder / "checkpoints" / f"{arm}.pt")
-    parameters = sum(p.numel() for p in fitted.net.parameters())
-    return Trained(fitted.net, Fit(arm, key, False, fitted.epochs, fitted.seconds, parameters), bench)
+    checkpoints.save(fitted.net, bench.folder / "checkpoints" / f"{arm}.pt")
+    record = Fit(arm, key, False, fitted.epochs, fitted.seconds, _parameters(fitted.net))
+    return Trained(fitted.net, record, bench, fitted.curves, held_out)
 
 
-def _save(net: nn.Module, path: Path) -> None:
-    path.parent.mkdir(exist_ok=True)
-    part = path.with_suffix(".part")
-    torch.save(net.state_dict(), part)
-    part.replace(path)
+def _load_teacher(net: nn.Module, path: Path, bench: Bench) -> Trained:
+    checkpoints.load(net, path)
+    key = checkpoints.checksum(net)
+    log.info("teacher: weights of %s, content key %s", path, key)
+    checkpoints.save(net.eval(), bench.folder / "checkpoints" / "teacher.pt")
+    return Trained(net, Fit("teacher", key, True, 0, 0.0, _parameters(net)), bench, [], [])
 
 
-def evaluate(bench: Bench, teacher: Trained, arms: dict[str, Trained], *, shared_offset: bool) -> list[Row]:
-    """Measure the teacher and each arm on the test set, before and after bias correction: the one time it is used."""
-    test, held_out = bench.data.test, bench.data.held_out
-    unlabelled_split, unlabelled = bench.data.unlabelled()
-    teacher_logits = bench.logits(teacher.net, test.inputs)
-    unlabelled_teacher_logits = bench.logits(teacher.net, unlabelled)
-    rows = measure("teacher", "test", teacher_logits, test.labels, teacher_logits=teacher_logits, held_out=held_out)
-    for arm, trained in arms.items():
-        logits = bench.logits(trained.net, test.inputs)
-        rows += measure(arm, "test", logits, test.labels, teacher_logits=teacher_logits, held_out=held_out)
-        if not held_out:
-            continue
-        offsets = corrections(
-            logits,
-            test.labels,
-            unlabelled_logits=bench.logits(trained.net, unlabelled),
-            unlabelled_teacher_logits=unlabelled_teacher_logits,
-            held_out=held_out,
-            shared=shared_offset,
-        )
-        for correction, offset in offsets.items():
-            rows += measure(
-                arm, "test", logits + offset, test.labels,
-                teacher_logits=teacher_logits, held_out=held_out, correction=correction,
-            )  # fmt: skip
-            fitted_on = ("test", len(test.labels)) if correction == "oracle" else (unlabelled_split, len(unlabelled))
-            rows += offset_rows(arm, fitted_on[0], correction, offset, held_out, fitted_on[1])
-    return rows
+def _parameters(net: nn.Module) -> int:
+    return sum(p.numel() for p in net.parameters())

@@ -1,14 +1,18 @@
 """What each fit of an experiment is made from: the teacher's recipe, and one for each arm.
 
-A recipe has the keys net, augment, optimizer, schedule, max_epochs and seed; a student's has loss and targets too.
+A recipe has the keys net, augment, optimizer, schedule, max_epochs, patience and seed; the teacher's has checkpoint
+too, a student's loss, targets and held_out_classes.
 """
 
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from kdlab.data import ClassificationData
+
 Recipe = dict[str, Any]
-TARGETS = ("truth", "teacher_soft")
+# Where a student's targets come from: the labels; the teacher's first choice, or its logits; the true posterior's.
+TARGETS = ("truth", "teacher_hard", "teacher_soft", "bayes_hard", "bayes_soft")
 
 
 def teacher_recipe(config: DictConfig) -> Recipe:
@@ -35,6 +39,26 @@ def arm_recipe(config: DictConfig, arm: str) -> Recipe:
     if problems:
         raise ValueError("\n".join(problems))
     return recipe
+
+
+def fill_in(config: DictConfig, data: ClassificationData) -> DictConfig:
+    """Return a copy of `config` in which what networks leave to the data set has a value.
+
+    `inputs: null` becomes a sample's shape, `channels: null` its first number, and `outputs: null` the number of
+    classes.
+    """
+    config = OmegaConf.create(OmegaConf.to_container(config))  # type: ignore[assignment]
+    of_data = {
+        "inputs": list(data.input_shape),
+        "channels": data.input_shape[0],
+        "outputs": len(data.class_names),
+    }
+    for recipe in (config.teacher, config.student, *config.arms.values()):
+        net = recipe.get("net") if isinstance(recipe, DictConfig) else None
+        for key, value in of_data.items():
+            if isinstance(net, DictConfig) and key in net and net[key] is None:
+                net[key] = value
+    return config
 
 
 def _merge(base: Recipe, overrides: Recipe, path: str, problems: list[str]) -> Recipe:

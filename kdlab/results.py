@@ -1,11 +1,15 @@
 """The schema of results.json: what a run found, written whole or not at all, and checked when read."""
 
+import csv
 import json
 import os
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
+
+from kdlab.errors import KdlabError
 
 SCHEMA_VERSION = 1
 Correction = Literal["none", "prior", "oracle"]
@@ -15,9 +19,13 @@ Correction = Literal["none", "prior", "oracle"]
 class Row:
     """One number of a result.
 
-    `arm`: teacher, baseline, distilled, …; `split`: the data it was measured on; `classes`: all, seen, unseen, or a
-    class index; `correction`: none, prior or oracle; `metric`: accuracy (0 to 1), errors (a count), nll (nats), ece
-    (0 to 1), agreement (with the teacher, 0 to 1), offset (what a correction adds to a logit); `n`: samples behind it.
+    `arm`: teacher, baseline, distilled, …, or bayes, the Bayes rule where it is known.
+    `split`: what it was measured on (train, val, test), or distribution or cost for what needs no samples.
+    `classes`: all, seen, unseen, or a class index. `correction`: none, prior or oracle.
+    `metric`: accuracy (0 to 1), errors (a count), nll (nats), ece (0 to 1), agreement (with the teacher, 0 to 1),
+    offset (what a correction adds to a logit); where the posterior is known excess_risk and bayes_agreement (0 to 1),
+    bayes_error (0 to 1) and its standard_error; as cost parameters, bytes and latency_ms.
+    `n`: samples behind it, 0 for what is exact.
     """
 
     arm: str
@@ -61,7 +69,7 @@ class Results:
         return next((r for r in self.rows if (r.arm, r.split, r.classes, r.correction, r.metric) == wanted), None)
 
 
-class InvalidResults(ValueError):
+class InvalidResults(KdlabError, ValueError):
     """A file that is no results.json of this schema."""
 
 
@@ -83,6 +91,15 @@ def write(results: Results, path: Path) -> None:
     except BaseException:
         os.unlink(scratch)
         raise
+
+
+def write_curves(curves: Mapping[str, Sequence[tuple[int, str, float]]], path: Path) -> None:
+    """Write each fit's curves, (epoch, figure, value), as a CSV file with the columns arm, epoch, figure, value."""
+    with path.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["arm", "epoch", "figure", "value"])
+        for arm, points in curves.items():
+            table.writerows([arm, *point] for point in points)
 
 
 def read(path: Path) -> Results:

@@ -12,6 +12,11 @@ from kdlab.train import CONFIGS
 EXPERIMENT = "+experiment=dark_knowledge"
 
 
+BAYES = "student.targets=bayes_soft: the true posterior of mnist is not known; that of data=blobs is"
+NO_12 = "arms.x.held_out_classes=12: no such class; there are the indices 0 to 9, named 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
+NO_FILE = "teacher.checkpoint=my.pt: no such file; a state_dict saved by torch.save, or .safetensors, is needed"
+
+
 def config(*overrides: str) -> DictConfig:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         return compose("train", [EXPERIMENT, *overrides])
@@ -68,7 +73,21 @@ def test_a_right_config_passes(overrides):
         ("data.split_seed=x", "data.split_seed=x: must be an integer in [0, 2³²)"),
         ("data.fallback=cifar10", "data.fallback=cifar10: must be digits or null"),
         ("data.held_out_classes=3", "data.held_out_classes=3: must be a list, such as [3]"),
-        ("student.targets=guess", "student.targets=guess: must be one of truth, teacher_soft"),
+        ("student.targets=guess", "student.targets=guess: must be one of truth, teacher_hard, teacher_soft, bayes_hard, bayes_soft"),
+        ("student.targets=bayes_soft", BAYES),
+        ("+arms.x.targets=bayes_hard", BAYES.replace("student", "arms.x").replace("soft", "hard")),
+        ("+arms.x.held_out_classes=[12]", NO_12),
+        ("teacher.patience=0", "teacher.patience=0: must be an integer of at least 1"),
+        ("student.patience=soon", "student.patience=soon: must be an integer of at least 1"),
+        ("teacher.checkpoint=my.pt", NO_FILE),
+        ("evaluation.splits=[]", "evaluation.splits=[]: must be a list of one or more of train, val, test"),
+        ("evaluation.splits=[tset]", "evaluation.splits=['tset']: must be a list of one or more of train, val, test"),
+        ("evaluation.cost=null", "evaluation.cost=null: must be true or false"),
+        ("comparison.rows=[{show: x, arm: y}]", "comparison.rows[0].metric: is missing"),
+        ("+comparison.rows.0.clases=3", "comparison.rows[0].clases: no such key; there are show, arm, metric, split,"
+         " classes, correction, source"),
+        ("comparison.rows.0.source=many", "comparison.rows[0].source=many: must be a number, or left out where the"
+         " source has none"),
         ("trainer.accelerator=tpu", "trainer.accelerator=tpu: must be one of auto, cpu, gpu"),
         ("trainer.precision=8", "trainer.precision=8: must be one of auto, 32-true, bf16-mixed"),
         ("evaluation.prior_offsets=some", "evaluation.prior_offsets=some: must be per_class or shared"),
@@ -163,7 +182,34 @@ def test_a_network_that_cannot_be_found_is_reported():
 
 def test_an_arm_that_overrides_what_is_not_there_is_reported_with_what_is():
     (problem,) = problems("+arms.distilled.losss.alpha=1")
-    assert problem.startswith("arms.distilled.losss: no such key in the student's recipe; there are augment, loss,")
+    assert problem.startswith(
+        "arms.distilled.losss: no such key in the student's recipe; there are augment, held_out_classes"
+    )
+
+
+def test_stopping_early_and_validation_rows_need_a_validation_part():
+    found = problems("data.val_size=0", "teacher.patience=3", "evaluation.splits=[val]")
+    assert found == [
+        "evaluation.splits=['val']: there is no validation part, since data.val_size=0",
+        "teacher.patience=3: stopping early needs a validation part, but data.val_size=0",
+    ]
+
+
+def test_an_augmentation_that_does_not_take_the_inputs_is_reported():
+    (problem,) = problems(
+        "data=blobs", "data.held_out_classes=[]", "augment@teacher.augment=none", "augment@student.augment=jitter"
+    )
+    assert problem.startswith("student.augment: fails on blobs's inputs of shape (2,)")
+
+
+def test_bayes_targets_are_right_for_data_with_a_known_posterior():
+    check(
+        config("data=blobs", "data.held_out_classes=[]", "augment@teacher.augment=none", "student.targets=bayes_soft")
+    )
+
+
+def test_an_unset_network_of_your_own_is_reported():
+    assert problems("model@teacher.net=own") == ["teacher.net._target_: has no value"]
 
 
 def test_a_missing_gpu_is_reported_with_the_remedy(monkeypatch):

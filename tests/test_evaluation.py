@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.special import log_softmax
 
-from kdlab.evaluation import corrections, measure
+from kdlab.evaluation import measure
 from kdlab.results import Row
 
 
@@ -68,13 +68,16 @@ def test_a_class_missing_from_the_samples_has_no_rows(case):
     assert not {"2", "unseen"} & {row.classes for row in rows}
 
 
-def test_prior_correction_is_blind_to_labels(case):
+def test_excess_risk_is_the_expected_error_above_the_bayes_rules_and_never_negative(case):
     logits, labels, teacher = case
-    found = [
-        corrections(
-            logits, some_labels, unlabelled_logits=logits, unlabelled_teacher_logits=teacher, held_out=[1], shared=False
-        )["prior"]
-        for some_labels in (labels, labels.flip(0), torch.zeros_like(labels))
-    ]
-    assert torch.equal(found[0], found[1])
-    assert torch.equal(found[0], found[2])
+    posterior = torch.randn(500, 4, dtype=torch.float64).softmax(dim=1)
+    known = {"teacher_logits": teacher, "held_out": [], "log_posterior": posterior.log()}
+    rows = measure("s", "test", logits, labels, **known)
+    found = {row.metric: row.value for row in rows if row.classes == "all"}
+    choice = logits.argmax(1)
+    expected = [float(p.max() - p[c]) for p, c in zip(posterior, choice, strict=True)]
+    assert found["excess_risk"] == pytest.approx(sum(expected) / 500, abs=1e-6)
+    assert found["bayes_agreement"] == pytest.approx(float((choice == posterior.argmax(1)).double().mean()))
+    rule = measure("b", "test", posterior.log(), labels, **known)
+    assert all(row.value == 0 for row in rule if row.metric == "excess_risk")
+    assert min(row.value for row in rows if row.metric == "excess_risk") >= 0

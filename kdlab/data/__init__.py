@@ -1,18 +1,28 @@
 """Data sets in memory, their held-out classes, and the batches of one fit."""
 
-from kdlab.data.augment import Jitter
+from kdlab.data.augment import Affine, HorizontalFlip, Jitter
+from kdlab.data.blobs import BlobsData
+from kdlab.data.cifar10 import CIFAR10Data
 from kdlab.data.digits import DigitsData
-from kdlab.data.fallback import load
+from kdlab.data.fallback import digits_instead_of, load
+from kdlab.data.image_folder import ImageFolderData
 from kdlab.data.mnist import MNISTData
-from kdlab.data.module import ClassificationData
+from kdlab.data.module import SPLITS, ClassificationData
 from kdlab.data.samples import Batch, Samples
 
 __all__ = [
+    "SPLITS",
+    "Affine",
     "Batch",
+    "BlobsData",
+    "CIFAR10Data",
     "ClassificationData",
     "DigitsData",
+    "HorizontalFlip",
+    "ImageFolderData",
     "Jitter",
     "MNISTData",
     "Samples",
+    "digits_instead_of",
     "load",
 ]

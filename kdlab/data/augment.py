@@ -1,8 +1,11 @@
-"""Augmentation of whole batches, on whatever device they are on, before scaling.
+"""Augmentation of whole batches, on whatever device they are on, before scaling; each image draws its own.
 
 A fit without augmentation uses `torch.nn.Identity`; its inputs are then the same in every epoch, and the teacher's
-logits for them are computed once.
+logits for them are computed once. Several augmentations in a row are a `torch.nn.Sequential`.
 """
+
+import math
+from numbers import Real
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +15,8 @@ from torch import Tensor, nn
 class Jitter(nn.Module):
     """Shift each image by a whole number of pixels, uniform in [−pixels, pixels] along both axes; zeros move in.
 
-    Source: the 2015 paper's teacher, "input images jittered by up to two pixels in any direction" (section 3).
+    This is what is elsewhere called a random crop after padding. Source: the 2015 paper's teacher, "input images
+    jittered by up to two pixels in any direction" (section 3).
 
     Raises:
         ValueError: when `pixels` is no integer above 0.
@@ -33,3 +37,69 @@ class Jitter(nn.Module):
         # Every shift of every image as a view (B, C, 2p+1, 2p+1, H, W); only the drawn ones are copied.
         windows = padded.unfold(2, height, 1).unfold(3, width, 1)
         return windows[torch.arange(batch, device=images.device), :, shifts[0], shifts[1]]
+
+
+class HorizontalFlip(nn.Module):
+    """Mirror each image, left to right, with some probability.
+
+    Raises:
+        ValueError: when `probability` is not in [0, 1].
+    """
+
+    def __init__(self, probability: float = 0.5) -> None:
+        super().__init__()
+        if not (isinstance(probability, Real) and 0 <= probability <= 1):
+            raise ValueError(f"probability={probability}: must lie in [0, 1]")
+        self.probability: float = probability
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the images (B, C, H, W), in the type they came in."""
+        mirrored = torch.rand(len(images), 1, 1, 1, device=images.device) < self.probability
+        return torch.where(mirrored, images.flip(3), images)
+
+
+class Affine(nn.Module):
+    """Rotate, scale and shift each image about its middle, with bilinear interpolation; zeros move in.
+
+    Args:
+        degrees: the largest rotation either way.
+        scale: the largest relative change of size: a factor uniform in [1 − scale, 1 + scale], in [0, 1).
+        translate: the largest shift along each axis, as a share of the image's width or height, in [0, 1).
+
+    Raises:
+        ValueError: one line for each argument out of its range.
+    """
+
+    def __init__(self, degrees: float = 10.0, scale: float = 0.1, translate: float = 0.1) -> None:
+        super().__init__()
+        problems = []
+        if not (isinstance(degrees, Real) and 0 <= degrees <= 180):
+            problems.append(f"degrees={degrees}: must lie in [0, 180]")
+        for name, value in (("scale", scale), ("translate", translate)):
+            if not (isinstance(value, Real) and 0 <= value < 1):
+                problems.append(f"{name}={value}: must lie in [0, 1)")
+        if problems:
+            raise ValueError("\n".join(problems))
+        self.degrees = degrees
+        self.scale = scale
+        self.translate = translate
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the transformed images (B, C, H, W), in the type they came in."""
+        batch, _, height, width = images.shape
+        draws = torch.rand(4, batch, device=images.device) * 2 - 1  # (4, B), uniform in [−1, 1]
+        angle = draws[0] * math.radians(self.degrees)
+        # The grid says where each output pixel comes from: the inverse of what happens to the image.
+        zoom = 1 / (1 + draws[1] * self.scale)
+        cos, sin = angle.cos() * zoom, angle.sin() * zoom
+        shift_x, shift_y = 2 * self.translate * draws[2], 2 * self.translate * draws[3]
+        matrix = torch.stack(
+            [
+                torch.stack([cos, -sin * height / width, shift_x], dim=1),
+                torch.stack([sin * width / height, cos, shift_y], dim=1),
+            ],
+            dim=1,
+        )  # (B, 2, 3)
+        grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
+        moved = F.grid_sample(images.float(), grid, align_corners=False)
+        return moved.to(images.dtype) if images.is_floating_point() else moved.round().to(images.dtype)

@@ -1,6 +1,6 @@
 """scikit-learn's handwritten digits: 1,797 real images that come with the library."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,8 +18,8 @@ class DigitsData(ClassificationData):
     """
 
     name = "digits"
-    class_names: ClassVar[tuple[str, ...]] = tuple("0123456789")
-    input_shape: ClassVar[tuple[int, ...]] = (1, 28, 28)
+    class_names = tuple("0123456789")
+    input_shape = (1, 28, 28)
 
     def __init__(self, *, passes_per_epoch: int = 5, **kwargs: Any) -> None:
         super().__init__(passes_per_epoch=passes_per_epoch, **kwargs)

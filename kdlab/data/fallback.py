@@ -28,6 +28,11 @@ def load(data: ClassificationData) -> ClassificationData:
             "Every result of this run is about digits, not about %s.\n%s\n%s",
             rule, data.name.upper(), data.name, error, rule,
         )  # fmt: skip
+    return digits_instead_of(data)
+
+
+def digits_instead_of(data: ClassificationData) -> ClassificationData:
+    """Return digits, read, with the settings of `data`."""
     digits = DigitsData(
         batch_size=data.batch_size,
         val_size=data.val_size,

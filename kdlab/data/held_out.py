@@ -57,6 +57,11 @@ def split_ids(labels: Tensor, val_size: float, seed: int) -> tuple[Tensor, Tenso
             f"val_size={val_size}: {wanted} of {len(labels)} samples; training and validation part must each hold "
             f"at least one of each of the {classes} classes"
         )
+    counts = labels.bincount()
+    if alone := (counts == 1).nonzero().flatten().tolist():
+        raise ValueError(
+            f"val_size={val_size}: there is but one sample of class {alone[0]}, which cannot be cut in two"
+        )
     train, val = train_test_split(ids.numpy(), test_size=val_size, random_state=seed, stratify=labels.numpy())
     return torch.from_numpy(train).sort().values, torch.from_numpy(val).sort().values
 

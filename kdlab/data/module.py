@@ -4,20 +4,23 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import torch
 from lightning import LightningDataModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, DistributedSampler
+from torchvision.transforms.functional import normalize
 
 from kdlab.data.held_out import class_indices, split_ids, without_classes
 from kdlab.data.samples import Batch, Samples, Subset, as_fetched
 from kdlab.errors import DataError
+from kdlab.models.bayes import GaussianBayesRule
 from kdlab.seeds import derive
 
 # So many samples are fetched at once: what surrounds a step of a small network costs as much as the step itself.
 SAMPLES_PER_FETCH = 2048
+SPLITS = ("train", "val", "test")
 
 
 class ClassificationData(LightningDataModule, ABC):
@@ -41,9 +44,15 @@ class ClassificationData(LightningDataModule, ABC):
         ValueError: one line for each argument out of its range.
     """
 
+    # A subclass has these before its samples are read: of the class, or set ahead of `super().__init__`.
     name: str
-    class_names: ClassVar[Sequence[str]]
-    input_shape: ClassVar[tuple[int, ...]]
+    class_names: Sequence[str]
+    input_shape: tuple[int, ...]
+    # Of the scaled training images, for each channel; None to leave them in [0, 1].
+    channel_mean: Sequence[float] | None = None
+    channel_std: Sequence[float] | None = None
+    # Inputs (N, …) → log-posteriors (N, C), where the distribution is known: the best classifier that there can be.
+    bayes_rule: GaussianBayesRule | None = None
 
     def __init__(
         self,
@@ -60,7 +69,7 @@ class ClassificationData(LightningDataModule, ABC):
         for name, value in (("batch_size", batch_size), ("passes_per_epoch", passes_per_epoch)):
             if not _is_integer(value) or value < 1:
                 problems.append(f"{name}={value}: must be an integer above 0")
-        if not _is_size(val_size):
+        if not is_size(val_size):
             problems.append(f"val_size={val_size}: must be a fraction in [0, 1) or a number of samples")
         if not _is_integer(split_seed) or not 0 <= split_seed < 2**32:
             problems.append(f"split_seed={split_seed}: must be an integer in [0, 2³²)")
@@ -91,8 +100,14 @@ class ClassificationData(LightningDataModule, ABC):
         """
 
     def scale(self, inputs: Tensor) -> Tensor:
-        """Turn stored bytes into what networks see, in training and evaluation alike: float32 in [0, 1]."""
-        return inputs.float() / 255
+        """Turn stored bytes into what networks see, in training and evaluation alike.
+
+        That is float32 in [0, 1], normalized by (x − channel_mean) / channel_std where the data set has these.
+        """
+        scaled = inputs.float() / 255
+        if self.channel_mean is None or self.channel_std is None:
+            return scaled
+        return normalize(scaled, list(self.channel_mean), list(self.channel_std))
 
     def setup(self, stage: str | None = None) -> None:
         """Read the data, once.
@@ -129,13 +144,20 @@ class ClassificationData(LightningDataModule, ABC):
         """The ids of the validation samples, less those of held-out classes."""
         return without_classes(self._val_ids, self.train.labels, self.held_out)
 
+    def split(self, name: str) -> Samples:
+        """Return the samples, of all classes, of the split `train` (less the validation part), `val` or `test`."""
+        if name == "test":
+            return self.test
+        ids = self._train_ids if name == "train" else self._val_ids
+        return Samples(self.train.inputs[ids], self.train.labels[ids])
+
     def unlabelled(self) -> tuple[str, Tensor]:
         """Return (split, inputs) of all classes for what is fitted without labels.
 
         These are the validation part, held-out classes included, or, where `val_size` is 0, the training part.
         """
-        split, ids = ("val", self._val_ids) if len(self._val_ids) else ("train", self._train_ids)
-        return split, self.train.inputs[ids]
+        split = "val" if len(self._val_ids) else "train"
+        return split, self.split(split).inputs
 
     def identity(self) -> dict[str, Any]:
         """Return what the batches of this fit depend on, augmentation apart."""
@@ -194,7 +216,8 @@ def _is_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_size(value: object) -> bool:
+def is_size(value: object) -> bool:
+    """Tell whether `value` is the size of a part: a fraction in [0, 1), or a number of samples."""
     if isinstance(value, int):
         return not isinstance(value, bool) and value >= 0
     return isinstance(value, float) and 0 <= value < 1

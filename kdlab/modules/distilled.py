@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from kdlab.data import Batch
 from kdlab.losses import DistillationLoss
-from kdlab.modules.teacher import CachedTeacher, LiveTeacher
-from kdlab.modules.trained import MakeOptimizer, MakeSchedule, TrainedNetwork
+from kdlab.modules.teacher import Teacher
+from kdlab.modules.trained import TrainedNetwork
 
 
 class Distilled(TrainedNetwork):
@@ -18,20 +18,11 @@ class Distilled(TrainedNetwork):
         loss: the distillation loss.
         teacher: gives the teacher's logits for a batch; no submodule of this one, so neither `.train()` nor a
             checkpoint reaches it.
-        optimizer: see `TrainedNetwork`.
-        schedule: see `TrainedNetwork`.
+        **kwargs: optimizer and schedule, see `TrainedNetwork`.
     """
 
-    def __init__(
-        self,
-        net: nn.Module,
-        *,
-        loss: DistillationLoss,
-        teacher: CachedTeacher | LiveTeacher,
-        optimizer: MakeOptimizer,
-        schedule: MakeSchedule,
-    ) -> None:
-        super().__init__(net, optimizer, schedule)
+    def __init__(self, net: nn.Module, *, loss: DistillationLoss, teacher: Teacher, **kwargs: Any) -> None:
+        super().__init__(net, **kwargs)
         self.loss = loss
         self.teacher = teacher
 

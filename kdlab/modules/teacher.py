@@ -44,3 +44,6 @@ class LiveTeacher:
         """Return the logits (B, C) for the batch's inputs, in float32 as the cached ones are."""
         with torch.autocast(batch.inputs.device.type, enabled=False):
             return self.net(batch.inputs)
+
+
+Teacher = CachedTeacher | LiveTeacher

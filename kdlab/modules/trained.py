@@ -29,6 +29,8 @@ class TrainedNetwork(LightningModule, ABC):
         net: inputs → logits (N, C); the only submodule, so that checkpoints hold this network alone.
         optimizer: parameters → optimizer.
         schedule: (optimizer, total number of steps) → learning-rate schedule, advanced each step.
+
+    `curves` gathers (epoch, figure, value) of each epoch, as they are logged.
     """
 
     def __init__(self, net: nn.Module, optimizer: MakeOptimizer, schedule: MakeSchedule) -> None:
@@ -37,6 +39,7 @@ class TrainedNetwork(LightningModule, ABC):
         self.net = net
         self.make_optimizer = optimizer
         self.make_schedule = schedule
+        self.curves: list[tuple[int, str, Tensor | float]] = []
 
     @abstractmethod
     def losses(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
@@ -102,5 +105,7 @@ class TrainedNetwork(LightningModule, ABC):
         self._log({"val/loss": loss / count, "val/accuracy": right / count})
 
     def _log(self, figures: dict[str, Tensor | float]) -> None:
+        epoch = self.current_epoch + 1
+        self.curves += [(epoch, name, value) for name, value in figures.items()]
         # `step` is the x-axis in TensorBoard: the number of epochs trained.
-        self.log_dict(figures | {"step": self.current_epoch + 1.0})
+        self.log_dict(figures | {"step": float(epoch)})

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kdlab.data import DigitsData, MNISTData, load
-from kdlab.data import mnist as mnist_module
+from kdlab.data import DigitsData, MNISTData, load, official
 from kdlab.data.download import DownloadFailed
 from kdlab.errors import DataError, DataNotFound
 
@@ -19,7 +18,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPat
     def fail(code, into, silence=20.0):
         raise DownloadFailed("no answer from the network within 20 seconds")
 
-    monkeypatch.setattr(mnist_module, "bounded_download", fail)
+    monkeypatch.setattr(official, "bounded_download", fail)
     monkeypatch.delenv("KDLAB_DATA_DIR", raising=False)
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
 

@@ -1,0 +1,136 @@
+"""Gaussian clusters, whose true posterior and Bayes error are known."""
+
+import math
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kdlab.data.module import ClassificationData
+from kdlab.data.samples import Samples
+from kdlab.models.bayes import BayesError, GaussianBayesRule, draw
+from kdlab.seeds import derive
+
+
+class BlobsData(ClassificationData):
+    """Gaussian classes N(μ_k, σ² I) with known posteriors.
+
+    The default is the founding problem: N([−2, 0], I) against N([2, 0], I), Bayes error Φ(−2). The test set is drawn
+    from the same distribution, apart from the training samples.
+
+    Args:
+        classes: C, where `means` are not given.
+        dimension: D, where `means` are not given; at least 2.
+        radius: of the circle, in the first two dimensions, on which the C means then lie evenly spaced, the first at
+            [−radius, 0].
+        means: C lists of D numbers; null for the circle.
+        variance: σ².
+        priors: C numbers above 0 that sum to 1; null for equal ones.
+        train_samples: drawn for training and validation.
+        test_samples: drawn for testing.
+        sample_seed: of the draw.
+        **kwargs: see `ClassificationData`.
+
+    Raises:
+        ValueError: one line for each argument out of its range.
+    """
+
+    name = "blobs"
+
+    def __init__(
+        self,
+        *,
+        classes: int = 2,
+        dimension: int = 2,
+        radius: float = 2.0,
+        means: Sequence[Sequence[float]] | None = None,
+        variance: float = 1.0,
+        priors: Sequence[float] | None = None,
+        train_samples: int = 1000,
+        test_samples: int = 10_000,
+        sample_seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        problems = [
+            f"{name}={value}: must be an integer of at least {least}"
+            for name, value, least in (
+                ("classes", classes, 2),
+                ("dimension", dimension, 2),
+                ("train_samples", train_samples, 1),
+                ("test_samples", test_samples, 1),
+                ("sample_seed", sample_seed, 0),
+            )
+            if not isinstance(value, int) or isinstance(value, bool) or value < least
+        ]
+        for name, value in (("radius", radius), ("variance", variance)):
+            if not (_is_finite(value) and value > 0):
+                problems.append(f"{name}={value}: must be a finite number above 0")
+        if means is not None and not _is_table(means):
+            problems.append(f"means={means}: must be a list of at least two lists of as many finite numbers each")
+        elif not problems:
+            self.means = _circle(classes, dimension, radius) if means is None else torch.tensor(means).double()
+            count = len(self.means)
+            if priors is not None and not _is_distribution(priors, count):
+                problems.append(f"priors={priors}: must be {count} numbers above 0 that sum to 1, one for each class")
+        if problems:
+            raise ValueError("\n".join(problems))
+        self.variance = float(variance)
+        self.priors = torch.full((count,), 1 / count).double() if priors is None else torch.tensor(priors).double()
+        self.train_samples, self.test_samples, self.sample_seed = train_samples, test_samples, sample_seed
+        self.class_names = tuple(map(str, range(count)))
+        self.input_shape = (self.means.shape[1],)
+        self.bayes_rule: GaussianBayesRule = GaussianBayesRule(self.means, self.variance, self.priors)
+        super().__init__(**kwargs)
+
+    def read(self) -> tuple[Samples, Samples]:
+        """Draw the training and the test samples (N, D) float32."""
+        return self._draw("train", self.train_samples), self._draw("test", self.test_samples)
+
+    def _draw(self, purpose: str, count: int) -> Samples:
+        seed = derive(self.sample_seed, f"blobs {purpose}")
+        return Samples(*draw(self.means, self.variance, self.priors, count, seed))
+
+    def scale(self, inputs: Tensor) -> Tensor:
+        """Leave the inputs as they are."""
+        return inputs.float()
+
+    def posterior(self, inputs: Tensor) -> Tensor:
+        """Return the true P(y = k | x), (N, C) float64, of inputs (N, D), in closed form."""
+        return self.bayes_rule.log_posterior(inputs).exp()
+
+    def bayes_error(self) -> BayesError:
+        """Return the least possible error rate: in closed form for two classes, else estimated."""
+        return self.bayes_rule.error()
+
+    def identity(self) -> dict[str, Any]:
+        """Return what the batches depend on, and the distribution: Bayes targets are functions of it."""
+        distribution = {"means": self.means.tolist(), "variance": self.variance, "priors": self.priors.tolist()}
+        return super().identity() | distribution
+
+
+def _circle(count: int, dimension: int, radius: float) -> Tensor:
+    angles = math.pi + 2 * math.pi * torch.arange(count, dtype=torch.float64) / count
+    means = torch.zeros(count, dimension, dtype=torch.float64)
+    means[:, 0], means[:, 1] = radius * angles.cos(), radius * angles.sin()
+    return means
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_table(rows: object) -> bool:
+    if not (isinstance(rows, Sequence) and len(rows) >= 2 and all(isinstance(row, Sequence) for row in rows)):
+        return False
+    return len({len(row) for row in rows}) == 1 and len(rows[0]) > 0 and all(_is_finite(x) for row in rows for x in row)
+
+
+def _is_distribution(priors: object, count: int) -> bool:
+    return (
+        isinstance(priors, Sequence)
+        and len(priors) == count
+        and all(_is_finite(p) and p > 0 for p in priors)
+        and math.isclose(sum(priors), 1, abs_tol=1e-6)
+    )

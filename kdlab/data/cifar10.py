@@ -1,0 +1,52 @@
+"""CIFAR-10, in the files of its Python version."""
+
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torchvision.datasets import CIFAR10
+from torchvision.datasets.utils import check_md5
+
+from kdlab.data.official import OfficialData
+from kdlab.data.samples import Samples
+from kdlab.errors import DataError
+
+CHECKSUMS = {
+    Path(CIFAR10.base_folder, name): md5
+    for name, md5 in [*CIFAR10.train_list, *CIFAR10.test_list, (CIFAR10.meta["filename"], CIFAR10.meta["md5"])]
+}
+
+
+class CIFAR10Data(OfficialData):
+    """A. Krizhevsky's 50,000 training and 10,000 test images of ten classes, (3, 32, 32).
+
+    Networks see them normalized by mean and standard deviation of the training images, for each channel.
+    """
+
+    name = "cifar10"
+    class_names = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+    input_shape = (3, 32, 32)
+    channel_mean = (0.4914, 0.4822, 0.4465)
+    channel_std = (0.2470, 0.2435, 0.2616)
+    title = "CIFAR-10"
+    files: ClassVar[tuple[Path, ...]] = tuple(CHECKSUMS)
+    download = (
+        "import os; from torchvision.datasets import CIFAR10; "
+        "os.remove(os.path.join(folder, CIFAR10(folder, download=True).filename))"
+    )
+    remedy = "data=image_folder data.root=FOLDER, a copy as images in FOLDER/train/<class>/ and FOLDER/test/<class>/"
+
+    def read_from(self, folder: Path) -> tuple[Samples, Samples]:
+        """Return the training and the test images; each file is checked by its MD5 before it is unpickled."""
+        for file, md5 in CHECKSUMS.items():
+            if not check_md5(str(folder / file), md5):
+                raise DataError(
+                    f"{folder / file} is corrupt, or not CIFAR-10's: its MD5 is not {md5}; delete it and get it anew"
+                )
+        return _read_split(folder, train=True), _read_split(folder, train=False)
+
+
+def _read_split(folder: Path, *, train: bool) -> Samples:
+    split = CIFAR10(folder, train=train)
+    images = torch.from_numpy(split.data).permute(0, 3, 1, 2).contiguous()
+    return Samples(images, torch.tensor(split.targets))

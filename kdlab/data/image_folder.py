@@ -1,0 +1,154 @@
+"""A user's own images, in folders named after their classes."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+from kdlab.data.decode import ImageFormat, decoded
+from kdlab.data.held_out import split_ids
+from kdlab.data.module import ClassificationData, is_size
+from kdlab.data.samples import Samples
+from kdlab.errors import DataError
+
+
+class ImageFolderData(ClassificationData):
+    """Images in `root/train/<class>/` and `root/test/<class>/`, or in `root/<class>/`, of any size.
+
+    The classes are the folders' names, sorted. Images are decoded once and kept in `cache`; later starts read them from
+    there. Networks see them normalized by mean and standard deviation of the training images, for each channel.
+
+    Args:
+        root: the folder.
+        name: of the data set in results; null for the folder's name.
+        image_size: pixels of both sides; the shorter side is resized to it and the middle cut out.
+        channels: 3 for colour, 1 for grey.
+        test_size: where `root` holds one tree: its share, or number, of test images, a stratified cut that no seed
+            changes.
+        skip_unreadable: leave out images that cannot be read, instead of an error that names them.
+        cache: where to keep the decoded images; null for `root/.kdlab`.
+        **kwargs: see `ClassificationData`.
+
+    Raises:
+        ValueError: one line for each argument out of its range, and for a folder that is not laid out so.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: str,
+        name: str | None = None,
+        image_size: int = 32,
+        channels: int = 3,
+        test_size: float = 0.2,
+        skip_unreadable: bool = False,
+        cache: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        problems = []
+        if not isinstance(image_size, int) or isinstance(image_size, bool) or image_size < 1:
+            problems.append(f"image_size={image_size}: must be an integer above 0")
+        if channels not in (1, 3):
+            problems.append(f"channels={channels}: must be 3 (colour) or 1 (grey)")
+        if not is_size(test_size) or test_size == 0:
+            problems.append(f"test_size={test_size}: must be a fraction in (0, 1) or a number of images")
+        self.root = Path(root).expanduser()
+        try:
+            self.class_names = _classes(self.root)
+        except ValueError as error:
+            problems.append(f"root={root}: {error}")
+        if problems:
+            raise ValueError("\n".join(problems))
+        self.name = self.root.resolve().name if name is None else str(name)
+        self.input_shape = (channels, image_size, image_size)
+        self.image_format = ImageFormat(image_size, channels)
+        self.test_size = test_size
+        self.skip_unreadable = skip_unreadable
+        self.cache = self.root / ".kdlab" if cache is None else Path(cache).expanduser()
+        super().__init__(**kwargs)
+
+    def read(self) -> tuple[Samples, Samples]:
+        """Return the training and the test images (N, channels, image_size, image_size) uint8."""
+        if (self.root / "train").is_dir():
+            train, test = self._read_tree("train"), self._read_tree("test")
+        else:
+            train, test = self._cut(self._read_tree(""))
+        self.channel_mean, self.channel_std = _mean_and_std(train.inputs.numpy())
+        return train, test
+
+    def _read_tree(self, part: str) -> Samples:
+        tree = self.root / part
+        files = [file for c in self.class_names for file in _image_files(tree, c)]
+        size, channels = self.image_format
+        images, kept = decoded(
+            f"decoding {self.name} {part}".rstrip(),
+            tree,
+            files,
+            self.image_format,
+            skip_unreadable=self.skip_unreadable,
+            cache=self.cache / f"{part or 'all'}-{size}px-{channels}ch",
+        )
+        index = {name: i for i, name in enumerate(self.class_names)}
+        labels = torch.tensor([index[files[i].parts[0]] for i in kept], dtype=torch.long)
+        for i, name in enumerate(self.class_names):
+            if part != "test" and i not in labels:
+                raise DataError(f"{tree / name} has no readable image: each class needs some to learn from")
+        if not len(labels):
+            raise DataError(f"{tree} has no readable image")
+        return Samples(torch.from_numpy(images), labels)
+
+    def _cut(self, samples: Samples) -> tuple[Samples, Samples]:
+        try:
+            train, test = split_ids(samples.labels, self.test_size, seed=0)
+        except ValueError as error:
+            raise DataError(f"data.test_size: {error}") from error
+        return Samples(*(part[train] for part in samples)), Samples(*(part[test] for part in samples))
+
+
+def _classes(root: Path) -> tuple[str, ...]:
+    """Return the names of the class folders, sorted.
+
+    Raises:
+        ValueError: when `root` is not laid out as it should be.
+    """
+    if not root.is_dir():
+        raise ValueError("no such folder")
+    tree = root / "train" if (root / "train").is_dir() else root
+    names = _folders(tree)
+    if len(names) < 2:
+        raise ValueError(
+            f"there are {len(names)} class folders in {tree}; at least two are needed, as train/<class>/ and "
+            "test/<class>/, or as <class>/ alone"
+        )
+    if tree != root:
+        if not (root / "test").is_dir():
+            raise ValueError(f"it has train/ but no test/; for a random test part give data.root={tree}")
+        if unknown := sorted(set(_folders(root / "test")) - set(names)):
+            raise ValueError(f"test/ has classes that train/ lacks: {', '.join(unknown)}")
+    return names
+
+
+def _folders(tree: Path) -> tuple[str, ...]:
+    return tuple(sorted(entry.name for entry in tree.iterdir() if entry.is_dir() and not entry.name.startswith(".")))
+
+
+def _image_files(tree: Path, class_name: str) -> list[Path]:
+    """List the images of a class, at any depth of its folder, relative to `tree`, in a fixed order."""
+    found = []
+    for folder, _, names in os.walk(tree / class_name, followlinks=True):
+        inside = Path(folder).relative_to(tree)
+        found += [inside / name for name in names if name.lower().endswith(IMG_EXTENSIONS) and name[0] != "."]
+    return sorted(found)
+
+
+def _mean_and_std(images: np.ndarray) -> tuple[list[float], list[float]]:
+    """Return mean and standard deviation of each channel of images scaled to [0, 1], exactly, by counting bytes."""
+    values = np.arange(256) / 255
+    counts = np.stack([np.bincount(images[:, c].ravel(), minlength=256) for c in range(images.shape[1])])
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    mean = shares @ values
+    std = np.sqrt(shares @ values**2 - mean**2)
+    return mean.tolist(), np.maximum(std, 1 / 255).tolist()

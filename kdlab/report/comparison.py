@@ -1,0 +1,105 @@
+"""Published figures beside a run's own: an experiment's `comparison`, as a table and as a CSV file."""
+
+import csv
+from collections.abc import Iterator
+from numbers import Real
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.table import Table
+
+from kdlab.results import Results
+
+KEYS = ("source", "dataset", "rows")
+DEFAULTS = {"split": "test", "classes": "all", "correction": "none", "source": None}
+ROW_KEYS = ("show", "arm", "metric", *DEFAULTS)
+# Metrics that count samples, and what they are counted from.
+SHARES = ("accuracy", "error_rate", "agreement", "bayes_agreement")
+
+
+class Line(NamedTuple):
+    """One figure: what it is, the source's value and this run's; None where there is none."""
+
+    show: str
+    arm: str
+    split: str
+    classes: str
+    correction: str
+    metric: str
+    source: float | None
+    kdlab: float | None
+
+
+def comparison_lines(results: Results) -> list[Line]:
+    """Return the lines of the experiment's comparison; none where it has no comparison.
+
+    `metric` is one of the rows', or `correct` (n − errors) or `error_rate` (errors / n). `classes` may be a list: the
+    figure is then the mean over them.
+    """
+    comparison = results.config.get("comparison") or {"rows": []}
+    return [_line(results, DEFAULTS | row) for row in comparison["rows"]]
+
+
+def _line(results: Results, row: dict[str, Any]) -> Line:
+    classes = row["classes"] if isinstance(row["classes"], list) else [row["classes"]]
+    values = [_value(results, row, str(c)) for c in classes]
+    found = [value for value in values if value is not None]
+    mean = sum(found) / len(found) if len(found) == len(values) else None
+    shown = "+".join(map(str, classes))
+    return Line(row["show"], row["arm"], row["split"], shown, row["correction"], row["metric"], row["source"], mean)
+
+
+def _value(results: Results, row: dict[str, Any], classes: str) -> float | None:
+    derived = {"correct": "errors", "error_rate": "errors"}
+    metric = derived.get(row["metric"], row["metric"])
+    found = results.find(row["arm"], classes, metric, row["correction"], row["split"])
+    if found is None:
+        return None
+    if row["metric"] == "correct":
+        return found.n - found.value
+    return found.value / found.n if row["metric"] == "error_rate" else found.value
+
+
+def comparison_problems(comparison: Any) -> Iterator[str]:
+    """Yield what is wrong with an experiment's `comparison`."""
+    if comparison is None:
+        return
+    if not (hasattr(comparison, "keys") and set(comparison) == set(KEYS)):
+        yield f"comparison={comparison}: must be null, or have the keys {', '.join(KEYS)}"
+        return
+    for i, row in enumerate(comparison.rows):
+        if unknown := [key for key in row if key not in ROW_KEYS]:
+            yield f"comparison.rows[{i}].{unknown[0]}: no such key; there are {', '.join(ROW_KEYS)}"
+        if missing := [key for key in ("show", "arm", "metric") if key not in row]:
+            yield f"comparison.rows[{i}].{missing[0]}: is missing"
+        if not isinstance(row.get("source"), Real | None):
+            yield f"comparison.rows[{i}].source={row.source}: must be a number, or left out where the source has none"
+
+
+def write_comparison(lines: list[Line], path: Path) -> None:
+    """Write the lines as a CSV file; a figure that there is not is left blank."""
+    with path.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(Line._fields)
+        table.writerows([("" if value is None else value) for value in line] for line in lines)
+
+
+def comparison_table(results: Results, lines: list[Line]) -> Table:
+    """Return the lines as a table for the terminal."""
+    about = results.config["comparison"]
+    other = "" if about["dataset"] == results.dataset else f" (its figures are for {about['dataset']})"
+    table = Table(title=f"source: {about['source']}{other}", title_justify="left", title_style="")
+    table.add_column("")
+    table.add_column("source", justify="right", no_wrap=True)
+    table.add_column("kdlab", justify="right", no_wrap=True)
+    for line in lines:
+        table.add_row(line.show, _written(line.source, line.metric), _written(line.kdlab, line.metric))
+    return table
+
+
+def _written(value: float | None, metric: str) -> str:
+    if value is None:
+        return ""
+    if metric in SHARES:
+        return f"{value:.2%}"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"

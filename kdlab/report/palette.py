@@ -1,0 +1,14 @@
+"""Colours of the figures: told apart by colour-blind readers too."""
+
+from matplotlib import colormaps
+from matplotlib.colors import to_rgb
+
+# M. Okabe and K. Ito, "Color Universal Design", 2008; yellow last, since it is faint on white.
+OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442")
+
+
+def colours(count: int) -> list[tuple[float, float, float]]:
+    """Return `count` distinct colours."""
+    if count <= len(OKABE_ITO):
+        return [to_rgb(colour) for colour in OKABE_ITO[:count]]
+    return [to_rgb(colormaps["viridis"](i / (count - 1))) for i in range(count)]

@@ -1,0 +1,62 @@
+"""The figure of decision regions in the plane."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from kdlab.report.palette import colours
+
+
+def decision_regions(
+    probabilities: Mapping[str, Tensor],
+    extent: tuple[float, float, float, float],
+    inputs: Tensor,
+    labels: Tensor,
+    *,
+    class_names: Sequence[str],
+    held_out: Sequence[int] = (),
+) -> Figure:
+    """Draw one panel for each network: its predicted probabilities as a blend of the classes' colours.
+
+    Lines mark where the first choice changes.
+
+    Args:
+        probabilities: of each network, (H, W, C), the first row at the lowest y.
+        extent: (left, right, bottom, top) of the plane shown.
+        inputs: (N, 2), samples drawn on top.
+        labels: (N,), their classes.
+        class_names: C names.
+        held_out: classes whose samples are drawn as crosses: no student saw them.
+    """
+    columns = min((4, 3), key=lambda n: -len(probabilities) % n) if len(probabilities) > 4 else len(probabilities)
+    rows = math.ceil(len(probabilities) / columns)
+    figure = Figure(figsize=(3.2 * columns + 1, 3.2 * rows + 0.4), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    palette = np.array(colours(len(class_names)))
+    for panel, (name, p) in zip(panels, probabilities.items(), strict=False):
+        blend = p.numpy() @ (0.45 * palette + 0.55)
+        panel.imshow(blend.clip(0, 1), origin="lower", extent=extent, interpolation="bilinear")
+        first = p.argmax(dim=2).numpy()
+        if len(np.unique(first)) > 1:
+            for c in np.unique(first):
+                panel.contour(first == c, levels=[0.5], colors="black", linewidths=0.8, extent=extent)
+        for c, class_name in enumerate(class_names):
+            mine = inputs[labels == c].numpy()
+            unseen = c in held_out
+            panel.scatter(
+                mine[:, 0],
+                mine[:, 1],
+                s=10,
+                marker="x" if unseen else "o",
+                linewidths=0.7 if unseen else 0,
+                color=palette[c],
+                label=f"class {class_name}{' (held out)' if unseen else ''}",
+            )
+        panel.set(title=name, xlim=extent[:2], ylim=extent[2:], aspect="equal")
+    for panel in panels[len(probabilities) :]:
+        panel.remove()
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", frameon=False)
+    return figure

@@ -1,0 +1,57 @@
+"""The networks of conf/model: each has the size that its file and its source state, on the data it was made for."""
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+from kdlab.data import BlobsData, CIFAR10Data, ClassificationData, MNISTData
+from kdlab.recipes import fill_in
+from kdlab.train import CONFIGS
+
+SIZES = {
+    "mlp_1200": (MNISTData, 785 * 1200 + 1201 * 1200 + 1201 * 10),
+    "mlp_800": (MNISTData, 785 * 800 + 801 * 800 + 801 * 10),
+    "mlp_30": (MNISTData, 785 * 30 + 31 * 30 + 31 * 10),
+    "mlp_196": (MNISTData, 785 * 196 + 197 * 10),
+    "linear": (MNISTData, 785 * 10),
+    "mlp_64": (BlobsData, 3 * 64 + 65 * 64 + 65 * 2),
+    "mlp_4": (BlobsData, 3 * 4 + 5 * 2),
+    "cnn_mnist_teacher": (MNISTData, 1_016_250),
+    "cnn_mnist_student": (MNISTData, 20 + 76 + 577 * 32 + 33 * 10),
+    "cnn_cifar_teacher": (CIFAR10Data, 728_386),
+    "cnn_cifar_student": (CIFAR10Data, 229_486),
+    "resnet20": (CIFAR10Data, 269_722),
+    "resnet56": (CIFAR10Data, 853_018),
+}
+
+
+def build(name: str, data: ClassificationData) -> torch.nn.Module:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        config = compose("train", [f"model@student.net={name}"])
+    return instantiate(fill_in(config, data).student.net, _convert_="all")
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_a_configured_network_has_the_size_of_its_source(name):
+    kind, parameters = SIZES[name]
+    data = kind()
+    net = build(name, data)
+    assert sum(p.numel() for p in net.parameters()) == parameters
+    assert net(torch.rand(3, *data.input_shape)).shape == (3, len(data.class_names))
+    text = (CONFIGS / "model" / f"{name}.yaml").read_text()
+    assert f"{parameters:,} parameters" in text or "parameters" not in text
+
+
+def test_every_configured_network_is_tested_but_the_users_own():
+    assert {path.stem for path in (CONFIGS / "model").iterdir()} == {*SIZES, "own"}
+
+
+def test_what_is_left_open_comes_from_the_data_and_what_is_set_stays():
+    assert build("mlp_800", BlobsData(classes=5, dimension=7)).layers.hidden1.in_features == 7
+    assert build("resnet20", MNISTData())(torch.rand(2, 1, 28, 28)).shape == (2, 10)
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        config = compose("train", ["student.net.outputs=4", "+model@arms.small.net=linear"])
+    filled = fill_in(config, BlobsData())
+    assert (filled.student.net.outputs, filled.teacher.net.outputs, filled.arms.small.net.outputs) == (4, 2, 2)
+    assert config.teacher.net.outputs is None

@@ -1,0 +1,58 @@
+"""Weights in files: what is accepted, and what a wrong file's error says."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from kdlab import checkpoints
+from kdlab.checkpoints import CheckpointError
+
+
+def network(width: int = 5, seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(3, width), nn.BatchNorm1d(width), nn.Linear(width, 2))
+
+
+@pytest.mark.parametrize("kind", ["pt", "safetensors"])
+def test_weights_come_back_as_they_were(tmp_path, kind):
+    path = tmp_path / f"weights.{kind}"
+    net, other = network(seed=0), network(seed=1)
+    if kind == "pt":
+        checkpoints.save(net, path)
+    else:
+        save_file(net.state_dict(), path)
+    assert checkpoints.checksum(net) != checkpoints.checksum(other)
+    checkpoints.load(other, path)
+    assert checkpoints.checksum(net) == checkpoints.checksum(other)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_weights_of_another_network_are_refused_with_what_differs(tmp_path):
+    path = tmp_path / "weights.pt"
+    checkpoints.save(network(width=6), path)
+    with pytest.raises(CheckpointError, match=r"weights.pt holds other weights.*0.weight is \(6, 3\).*\(5, 3\).*more"):
+        checkpoints.load(network(), path)
+    checkpoints.save(nn.Linear(3, 2), path)
+    with pytest.raises(CheckpointError, match=r"it lacks 0.weight"):
+        checkpoints.load(network(), path)
+
+
+@pytest.mark.parametrize("name", ["weights.pt", "weights.safetensors"])
+def test_a_damaged_or_foreign_file_is_named(tmp_path, name):
+    path = tmp_path / name
+    with pytest.raises(CheckpointError, match=f"{name}: no such file"):
+        checkpoints.load(network(), path)
+    path.write_bytes(b"not weights at all")
+    with pytest.raises(CheckpointError, match=name):
+        checkpoints.load(network(), path)
+
+
+def test_a_pickled_network_is_refused_without_being_run(tmp_path):
+    path = tmp_path / "weights.pt"
+    torch.save(network(), path)
+    with pytest.raises(CheckpointError, match="no state_dict that torch.load"):
+        checkpoints.load(network(), path)
+    torch.save({"state_dict": network().state_dict()}, path)
+    with pytest.raises(CheckpointError, match="names with tensors"):
+        checkpoints.load(network(), path)
