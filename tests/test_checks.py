@@ -12,6 +12,7 @@ from kdlab.train import CONFIGS
 EXPERIMENT = "+experiment=dark_knowledge"
 
 
+TARGETS = "student.targets=guess: must be one of truth, teacher_hard, teacher_soft, bayes_hard, bayes_soft"
 BAYES = "student.targets=bayes_soft: the true posterior of mnist is not known; that of data=blobs is"
 NO_12 = "arms.x.held_out_classes=12: no such class; there are the indices 0 to 9, named 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
 NO_FILE = "teacher.checkpoint=my.pt: no such file; a state_dict saved by torch.save, or .safetensors, is needed"
@@ -73,7 +74,7 @@ def test_a_right_config_passes(overrides):
         ("data.split_seed=x", "data.split_seed=x: must be an integer in [0, 2³²)"),
         ("data.fallback=cifar10", "data.fallback=cifar10: must be digits or null"),
         ("data.held_out_classes=3", "data.held_out_classes=3: must be a list, such as [3]"),
-        ("student.targets=guess", "student.targets=guess: must be one of truth, teacher_hard, teacher_soft, bayes_hard, bayes_soft"),
+        ("student.targets=guess", TARGETS),
         ("student.targets=bayes_soft", BAYES),
         ("+arms.x.targets=bayes_hard", BAYES.replace("student", "arms.x").replace("soft", "hard")),
         ("+arms.x.held_out_classes=[12]", NO_12),

@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 import warnings
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,10 +27,10 @@ MANIFEST, IMAGES = "manifest.json", "images.npy"
 
 
 class Decoded(NamedTuple):
-    """The images (N, C, size, size) as a copy-on-write memory map, and which of the files they are."""
+    """The images (N, C, size, size) as a copy-on-write memory map, and the N files that they are."""
 
     images: np.ndarray
-    kept: np.ndarray
+    files: list[str]
 
 
 class ImageFormat(NamedTuple):
@@ -52,14 +53,14 @@ class ImageFormat(NamedTuple):
 
 
 def decoded(
-    title: str, root: Path, files: Sequence[Path], image_format: ImageFormat, *, skip_unreadable: bool, cache: Path
+    title: str, root: Path, files: Sequence[str], image_format: ImageFormat, *, skip_unreadable: bool, cache: Path
 ) -> Decoded:
     """Return the images of `files`: from `cache` where they were decoded before, else decoded now and kept there.
 
     Args:
         title: of the progress bar.
-        root: what `files` are relative to.
-        files: in the order that the images shall have.
+        root: the folder that holds them.
+        files: relative to `root`, in the order that the images shall have.
         image_format: of the images.
         skip_unreadable: leave out what cannot be read, instead of an error.
         cache: the folder to keep the result in; replaced when `files` have changed since.
@@ -68,28 +69,34 @@ def decoded(
         DataError: when images cannot be read, naming them, or `cache` cannot be written.
     """
     source = {"format": image_format._asdict(), "files": [_fingerprint(root, file) for file in files]}
-    manifest = _read_manifest(cache)
-    if manifest.get("source") != source or not (cache / IMAGES).is_file():
-        manifest = _decode_into(cache, title, root, files, image_format, source)
-    unreadable: dict[str, str] = manifest["unreadable"]
+    found = _read(cache, source)
+    if found is None:
+        _decode_into(cache, title, root, files, image_format, source)
+        found = _read(cache, source)
+    if found is None:
+        raise DataError(f"{cache} does not hold what was just written there; give data.cache=FOLDER")
+    images, unreadable = found
     if unreadable and not skip_unreadable:
         raise DataError(_complaint(root, unreadable))
-    names = [file.as_posix() for file in files]
-    kept = np.array([i for i, name in enumerate(names) if name not in unreadable], dtype=np.int64)
-    return Decoded(np.load(cache / IMAGES, mmap_mode="c"), kept)
+    return Decoded(images, [file for file in files if file not in unreadable])
 
 
-def _fingerprint(root: Path, file: Path) -> list[Any]:
-    status = (root / file).stat()
-    return [file.as_posix(), status.st_size, status.st_mtime_ns]
+def _fingerprint(root: Path, file: str) -> list[Any]:
+    status = os.stat(os.path.join(root, file))
+    return [file, status.st_size, status.st_mtime_ns]
 
 
-def _read_manifest(cache: Path) -> dict[str, Any]:
+def _read(cache: Path, source: dict[str, Any]) -> tuple[np.ndarray, dict[str, str]] | None:
+    """Return the images in `cache` and what could not be read; None where they are of another source, or damaged."""
     try:
-        content = json.loads((cache / MANIFEST).read_text())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+        manifest = json.loads((cache / MANIFEST).read_text())
+        if manifest["source"] != source:
+            return None
+        images = np.load(cache / IMAGES, mmap_mode="c")
+        intact = zlib.crc32(images.data) == manifest["checksum"]
+        return (images, manifest["unreadable"]) if intact else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _complaint(root: Path, unreadable: dict[str, str]) -> str:
@@ -102,8 +109,8 @@ def _complaint(root: Path, unreadable: dict[str, str]) -> str:
 
 
 def _decode_into(
-    cache: Path, title: str, root: Path, files: Sequence[Path], image_format: ImageFormat, source: dict[str, Any]
-) -> dict[str, Any]:
+    cache: Path, title: str, root: Path, files: Sequence[str], image_format: ImageFormat, source: dict[str, Any]
+) -> None:
     """Decode beside `cache` and move the whole into its place: a decoded set is there complete, or not at all."""
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
@@ -114,7 +121,8 @@ def _decode_into(
         ) from error
     try:
         unreadable = _decode_all(scratch / IMAGES, title, root, files, image_format)
-        manifest = {"source": source, "unreadable": unreadable}
+        checksum = zlib.crc32(np.load(scratch / IMAGES, mmap_mode="r").data)
+        manifest = {"source": source, "unreadable": unreadable, "checksum": checksum}
         (scratch / MANIFEST).write_text(json.dumps(manifest))
         shutil.rmtree(cache, ignore_errors=True)
         scratch.rename(cache)
@@ -122,11 +130,10 @@ def _decode_into(
         raise DataError(f"the decoded images cannot be kept in {cache}: {error}; give data.cache=FOLDER") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return manifest
 
 
 def _decode_all(
-    target: Path, title: str, root: Path, files: Sequence[Path], image_format: ImageFormat
+    target: Path, title: str, root: Path, files: Sequence[str], image_format: ImageFormat
 ) -> dict[str, str]:
     """Write the images that can be read, in order; return (name: reason) of those that cannot."""
     shape = (image_format.channels, image_format.size, image_format.size)
@@ -160,7 +167,7 @@ def _workers(count: int) -> int:
 
 
 class _Files(Dataset[Any]):
-    def __init__(self, root: Path, files: Sequence[Path], image_format: ImageFormat) -> None:
+    def __init__(self, root: Path, files: Sequence[str], image_format: ImageFormat) -> None:
         self.root = root
         self.files = files
         self.image_format = image_format
@@ -176,7 +183,7 @@ class _Files(Dataset[Any]):
                     warnings.simplefilter("ignore")  # Pillow's remarks on odd but readable files
                     images.append(self.image_format.read(self.root / file))
             except Exception as error:  # Pillow's plugins raise anything on a damaged file
-                unreadable[file.as_posix()] = str(error) or type(error).__name__
+                unreadable[file] = str(error) or type(error).__name__
         size, channels = self.image_format.size, self.image_format.channels
         return np.array(images, dtype=np.uint8).reshape(-1, channels, size, size), unreadable
 

@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from torch import Tensor
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from kdlab.data.decode import ImageFormat, decoded
@@ -19,7 +19,8 @@ class ImageFolderData(ClassificationData):
     """Images in `root/train/<class>/` and `root/test/<class>/`, or in `root/<class>/`, of any size.
 
     The classes are the folders' names, sorted. Images are decoded once and kept in `cache`; later starts read them from
-    there. Networks see them normalized by mean and standard deviation of the training images, for each channel.
+    there. Networks see them normalized, for each channel, by mean and standard deviation of the training images, or of
+    a thousand of them.
 
     Args:
         root: the folder.
@@ -76,14 +77,14 @@ class ImageFolderData(ClassificationData):
             train, test = self._read_tree("train"), self._read_tree("test")
         else:
             train, test = self._cut(self._read_tree(""))
-        self.channel_mean, self.channel_std = _mean_and_std(train.inputs.numpy())
+        self.channel_mean, self.channel_std = _mean_and_std(train.inputs)
         return train, test
 
     def _read_tree(self, part: str) -> Samples:
         tree = self.root / part
         files = [file for c in self.class_names for file in _image_files(tree, c)]
         size, channels = self.image_format
-        images, kept = decoded(
+        images, readable = decoded(
             f"decoding {self.name} {part}".rstrip(),
             tree,
             files,
@@ -92,12 +93,12 @@ class ImageFolderData(ClassificationData):
             cache=self.cache / f"{part or 'all'}-{size}px-{channels}ch",
         )
         index = {name: i for i, name in enumerate(self.class_names)}
-        labels = torch.tensor([index[files[i].parts[0]] for i in kept], dtype=torch.long)
-        for i, name in enumerate(self.class_names):
-            if part != "test" and i not in labels:
-                raise DataError(f"{tree / name} has no readable image: each class needs some to learn from")
+        labels = torch.tensor([index[file.split("/")[0]] for file in readable], dtype=torch.long)
+        counts = labels.bincount(minlength=len(index))
         if not len(labels):
             raise DataError(f"{tree} has no readable image")
+        if part != "test" and (empty := (counts == 0).nonzero().flatten().tolist()):
+            raise DataError(f"{tree / self.class_names[empty[0]]} has no readable image to learn the class from")
         return Samples(torch.from_numpy(images), labels)
 
     def _cut(self, samples: Samples) -> tuple[Samples, Samples]:
@@ -135,20 +136,17 @@ def _folders(tree: Path) -> tuple[str, ...]:
     return tuple(sorted(entry.name for entry in tree.iterdir() if entry.is_dir() and not entry.name.startswith(".")))
 
 
-def _image_files(tree: Path, class_name: str) -> list[Path]:
+def _image_files(tree: Path, class_name: str) -> list[str]:
     """List the images of a class, at any depth of its folder, relative to `tree`, in a fixed order."""
     found = []
     for folder, _, names in os.walk(tree / class_name, followlinks=True):
-        inside = Path(folder).relative_to(tree)
-        found += [inside / name for name in names if name.lower().endswith(IMG_EXTENSIONS) and name[0] != "."]
+        inside = Path(folder).relative_to(tree).as_posix()
+        found += [f"{inside}/{name}" for name in names if name.lower().endswith(IMG_EXTENSIONS) and name[0] != "."]
     return sorted(found)
 
 
-def _mean_and_std(images: np.ndarray) -> tuple[list[float], list[float]]:
-    """Return mean and standard deviation of each channel of images scaled to [0, 1], exactly, by counting bytes."""
-    values = np.arange(256) / 255
-    counts = np.stack([np.bincount(images[:, c].ravel(), minlength=256) for c in range(images.shape[1])])
-    shares = counts / counts.sum(axis=1, keepdims=True)
-    mean = shares @ values
-    std = np.sqrt(shares @ values**2 - mean**2)
-    return mean.tolist(), np.maximum(std, 1 / 255).tolist()
+def _mean_and_std(images: Tensor) -> tuple[list[float], list[float]]:
+    """Return mean and standard deviation of each channel, scaled to [0, 1], of a thousand images or all there are."""
+    evenly = images[:: max(1, len(images) // 1000)].float() / 255
+    std, mean = torch.std_mean(evenly, dim=(0, 2, 3), correction=0)
+    return mean.tolist(), std.clamp(min=1 / 255).tolist()

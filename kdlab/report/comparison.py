@@ -6,7 +6,9 @@ from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from kdlab.results import Results
 
@@ -81,20 +83,26 @@ def write_comparison(lines: list[Line], path: Path) -> None:
     with path.open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(Line._fields)
-        table.writerows([("" if value is None else value) for value in line] for line in lines)
+        table.writerows([*line[:-2], _plain(line.source), _plain(line.kdlab)] for line in lines)
 
 
-def comparison_table(results: Results, lines: list[Line]) -> Table:
-    """Return the lines as a table for the terminal."""
+def _plain(value: float | None) -> float | str:
+    if value is None:
+        return ""
+    return int(value) if float(value).is_integer() else value
+
+
+def comparison_table(results: Results, lines: list[Line]) -> Group:
+    """Return the lines as a table for the terminal, under the name of the source."""
     about = results.config["comparison"]
     other = "" if about["dataset"] == results.dataset else f" (its figures are for {about['dataset']})"
-    table = Table(title=f"source: {about['source']}{other}", title_justify="left", title_style="")
+    table = Table()
     table.add_column("")
     table.add_column("source", justify="right", no_wrap=True)
     table.add_column("kdlab", justify="right", no_wrap=True)
     for line in lines:
         table.add_row(line.show, _written(line.source, line.metric), _written(line.kdlab, line.metric))
-    return table
+    return Group(Text(f"source: {about['source']}{other}", style="bold"), table)
 
 
 def _written(value: float | None, metric: str) -> str:

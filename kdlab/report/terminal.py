@@ -4,46 +4,56 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from kdlab.results import Results
+from kdlab.results import Results, Row
 
 
 def summary(results: Results) -> Group:
-    """Return teacher and arms × all, seen and unseen test samples, before and after bias correction.
+    """Return teacher and arms × all, seen and unseen samples, before and after bias correction.
 
-    A cell gives accuracy and the number of errors; the header, that of the samples.
+    A cell gives accuracy and the number of errors; the header that of the samples, where it is the same for all arms.
+    The samples are the test set's or, where the run leaves it alone, the last split's that it was measured on.
     """
-    sizes = {row.classes: row.n for row in results.rows if row.metric == "accuracy"}
-    groups = ["all", "seen", "unseen"] if "unseen" in sizes else ["all"]
+    measured = [row for row in results.rows if row.metric == "accuracy"]
+    split = "test" if any(row.split == "test" for row in measured) else measured[-1].split
+    measured = [row for row in measured if row.split == split]
+    groups = ["all", "seen", "unseen"] if any(row.classes == "unseen" for row in measured) else ["all"]
     table = Table()
     table.add_column("arm")
     table.add_column("correction")
     for group in groups:
-        table.add_column(f"{group} ({sizes[group]})", justify="right", no_wrap=True)
-    for fit in results.fits:
+        table.add_column(_header(group, measured), justify="right", no_wrap=True)
+    for arm in dict.fromkeys(row.arm for row in measured):
         for correction in ("none", "prior", "oracle"):
-            cells = [_cell(results, fit.arm, group, correction) for group in groups]
+            cells = [_cell(results, arm, group, correction, split) for group in groups]
             if any(cells):
-                table.add_row(fit.arm if correction == "none" else "", correction, *cells)
+                table.add_row(arm if correction == "none" else "", correction, *cells)
         table.add_section()
-    return Group(Text(_title(results), style="bold"), table, Text("\n".join(_notes(results)), style="dim"))
+    return Group(Text(_title(results), style="bold"), table, Text("\n".join(_notes(results, split)), style="dim"))
+
+
+def _header(group: str, measured: list[Row]) -> str:
+    sizes = {row.n for row in measured if row.classes == group}
+    return f"{group} ({sizes.pop()})" if len(sizes) == 1 else group
 
 
 def _title(results: Results) -> str:
-    held_out = ", ".join(map(str, results.held_out_classes)) or "none"
+    by_arm = "each arm its own" if any(row.classes == "unseen" for row in results.rows) else "none"
+    held_out = ", ".join(map(str, results.held_out_classes)) or by_arm
     return f"{results.experiment} · dataset: {results.dataset} · held-out classes: {held_out} · seed {results.seed}"
 
 
-def _cell(results: Results, arm: str, group: str, correction: str) -> str:
-    accuracy = results.find(arm, group, "accuracy", correction)
-    errors = results.find(arm, group, "errors", correction)
+def _cell(results: Results, arm: str, group: str, correction: str, split: str) -> str:
+    accuracy = results.find(arm, group, "accuracy", correction, split)
+    errors = results.find(arm, group, "errors", correction, split)
     return f"{accuracy.value:.2%} {errors.value:5.0f}" if accuracy and errors else ""
 
 
-def _notes(results: Results) -> list[str]:
-    notes = ["accuracy and errors on the test set, used once, after training"]
+def _notes(results: Results, split: str) -> list[str]:
+    when = "the test set, used once, after training" if split == "test" else f"the {split} split"
+    notes = [f"accuracy and errors on {when}"]
     if fitted := next((r for r in results.rows if r.metric == "offset" and r.correction == "prior"), None):
         notes += [
-            f"prior: offsets fitted without labels ({fitted.n} {fitted.split} images of all classes)",
-            "oracle: the offset with the fewest test errors, fitted on the test labels",
+            f"prior: offsets fitted without labels ({fitted.n} {fitted.split} samples of all classes)",
+            f"oracle: the offset with the fewest {split} errors, fitted on the {split} labels",
         ]
     return notes

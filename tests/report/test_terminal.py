@@ -47,7 +47,7 @@ def test_every_arm_group_and_correction_is_shown_with_its_numbers():
         ["distilled", "none", "88.00%    12", "96.67%     3", "10.00%     9"],
         ["", "prior", "92.00%     8", "95.56%     4", "60.00%     4"],
     ]
-    assert "68 val images of all classes" in text
+    assert "68 val samples of all classes" in text
     assert max(map(len, text.splitlines())) <= 80
 
 

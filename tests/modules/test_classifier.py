@@ -1,0 +1,74 @@
+"""Hard targets: the labels, or a teacher's first choices."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD
+
+from kdlab.data import Batch, ClassificationData, Jitter
+from kdlab.fit import fit
+from kdlab.hardware import Hardware
+from kdlab.inference import logits_of
+from kdlab.models import MLP
+from kdlab.modules import CachedTeacher, Classifier, LiveTeacher, Teacher
+from kdlab.schedules import constant
+
+CPU = Hardware(torch.device("cpu"), "32-true")
+
+
+def network(seed: int) -> MLP:
+    torch.manual_seed(seed)
+    return MLP(inputs=16, widths=[12], outputs=4)
+
+
+def train(data: ClassificationData, folder: Path, teacher: Teacher | None = None, augment: nn.Module | None = None):
+    module = Classifier(network(7), teacher=teacher, optimizer=partial(SGD, lr=0.1), schedule=constant)
+    view = data.for_fit(held_out=[], augment=augment or nn.Identity(), order_seed=0)
+    fitted = fit("arm", module, view, max_epochs=3, seed=0, hardware=CPU, folder=folder)
+    return torch.cat([p.detach().flatten() for p in fitted.net.parameters()]), fitted.curves
+
+
+def logits(data: ClassificationData, net: nn.Module) -> Tensor:
+    return logits_of(net, data.train.inputs, data.scale, CPU.device)
+
+
+def test_hard_targets_are_plain_training_on_the_teachers_first_choices(stripes, tmp_path):
+    teacher = network(3)
+    found, curves = train(stripes, tmp_path, CachedTeacher(logits(stripes, teacher)))
+    own_labels, _ = train(stripes, tmp_path)
+    assert not torch.equal(found, own_labels)
+    choices = logits(stripes, teacher).argmax(1)
+    assert (choices != stripes.train.labels).any()
+    stripes.train = stripes.train._replace(labels=choices)
+    relabelled, _ = train(stripes, tmp_path)
+    assert torch.equal(found, relabelled)
+    assert {figure for _, figure, _ in curves} == {"train/loss", "train/hard_loss", "val/loss", "val/accuracy"}
+
+
+def test_a_teacher_that_knows_the_labels_changes_nothing(stripes, tmp_path):
+    knowing = nn.functional.one_hot(stripes.train.labels, 4).float()
+    assert torch.equal(train(stripes, tmp_path, CachedTeacher(knowing))[0], train(stripes, tmp_path)[0])
+
+
+def test_a_live_teacher_chooses_for_the_augmented_image(stripes, tmp_path):
+    teacher = network(3)
+    live, _ = train(stripes, tmp_path, LiveTeacher(teacher), augment=Jitter(1))
+    cached, _ = train(stripes, tmp_path, CachedTeacher(logits(stripes, teacher)), augment=Jitter(1))
+    assert not torch.equal(live, cached)
+
+
+@pytest.mark.parametrize("teacher", [None, CachedTeacher(torch.eye(4))])
+def test_the_loss_with_the_labels_is_logged_beside_the_teachers(teacher):
+    module = Classifier(network(0), teacher=teacher, optimizer=SGD, schedule=constant)
+    outputs = torch.randn(4, 4)
+    losses = module.losses(outputs, Batch(torch.zeros(4, 16), torch.tensor([3, 2, 1, 0]), torch.arange(4)))
+    with_labels = nn.functional.cross_entropy(outputs, torch.tensor([3, 2, 1, 0]))
+    if teacher:
+        assert torch.equal(losses["hard_loss"], with_labels)
+        assert torch.equal(losses["loss"], nn.functional.cross_entropy(outputs, torch.arange(4)))
+    else:
+        assert losses.keys() == {"loss"}
+        assert torch.equal(losses["loss"], with_labels)

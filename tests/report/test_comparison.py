@@ -1,0 +1,76 @@
+"""Published figures beside a run's own."""
+
+import csv
+import io
+
+import pytest
+from rich.console import Console
+
+from kdlab.report.comparison import comparison_lines, comparison_table, write_comparison
+from kdlab.results import Fit, Results, Row
+
+ROWS = [
+    {"show": "teacher errors", "arm": "teacher", "metric": "errors", "source": 67},
+    {"show": "right, train", "arm": "student", "metric": "correct", "split": "train", "source": 59926},
+    {"show": "error rate, prior", "arm": "student", "metric": "error_rate", "correction": "prior"},
+    {"show": "mean of 1 and 2", "arm": "student", "metric": "accuracy", "classes": [1, 2], "source": 0.5},
+    {"show": "what this run lacks", "arm": "gone", "metric": "errors", "source": 12},
+    {"show": "half of it is lacking", "arm": "student", "metric": "accuracy", "classes": [1, 7]},
+]
+
+
+def results(**comparison: object) -> Results:
+    rows = [
+        Row("teacher", "test", "all", "none", "errors", 70, 10_000),
+        Row("student", "train", "all", "none", "errors", 74.0, 60_000),
+        Row("student", "test", "all", "prior", "errors", 132, 1000),
+        Row("student", "test", "1", "none", "accuracy", 0.25, 40),
+        Row("student", "test", "2", "none", "accuracy", 1.0, 4),
+    ]
+    settings = {"source": "someone 2015", "dataset": "mnist", "rows": ROWS} | comparison
+    fits = [Fit(arm, "0", False, 1, 1.0, 1) for arm in ("teacher", "student")]
+    return Results("x", "mnist", 0, [], {"comparison": settings}, {}, fits, rows)
+
+
+def test_each_line_holds_the_sources_figure_and_the_runs():
+    found = {line.show: (line.source, line.kdlab) for line in comparison_lines(results())}
+    assert found == {
+        "teacher errors": (67, 70),
+        "right, train": (59926, 59926),
+        "error rate, prior": (None, 0.132),
+        "mean of 1 and 2": (0.5, 0.625),
+        "what this run lacks": (12, None),
+        "half of it is lacking": (None, None),
+    }
+
+
+def test_an_experiment_without_a_comparison_has_no_lines():
+    without = results()
+    without.config["comparison"] = None
+    assert comparison_lines(without) == []
+
+
+def test_the_csv_file_leaves_blank_what_there_is_not(tmp_path):
+    write_comparison(comparison_lines(results()), tmp_path / "comparison.csv")
+    with (tmp_path / "comparison.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [row["kdlab"] for row in table] == ["70", "59926", "0.132", "0.625", "", ""]
+    assert [row["source"] for row in table] == ["67", "59926", "", "0.5", "12", ""]
+    assert table[3]["classes"] == "1+2"
+    assert table[2]["correction"] == "prior"
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "cifar10"])
+def test_the_printed_table_has_both_columns_and_says_when_the_source_is_about_other_data(dataset):
+    out = io.StringIO()
+    found = results(dataset=dataset)
+    Console(file=out, width=100).print(comparison_table(found, comparison_lines(found)))
+    text = out.getvalue()
+    assert "source: someone 2015" in text
+    assert ("its figures are for cifar10" in text) == (dataset == "cifar10")
+    lines = {line.split("│")[1].strip(): [c.strip() for c in line.split("│")[2:4]] for line in text.splitlines()
+             if line.startswith("│")}  # fmt: skip
+    assert lines["teacher errors"] == ["67", "70"]
+    assert lines["error rate, prior"] == ["", "13.20%"]
+    assert lines["mean of 1 and 2"] == ["50.00%", "62.50%"]
+    assert lines["right, train"] == ["59,926", "59,926"]
