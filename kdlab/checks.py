@@ -96,8 +96,8 @@ def _shape_problems(config: DictConfig) -> Iterator[str]:
                 yield from _unknown(f"{section}.", plain[section], keys)
     arms = plain.get("arms")
     for arm, overrides in arms.items() if isinstance(arms, dict) else ():
-        if not isinstance(arm, str) or arm == "teacher" or not NAME.fullmatch(arm):
-            yield f"arms.{arm}: an arm's name is made of letters, digits, '_', '-' and '.', and is not teacher"
+        if not isinstance(arm, str) or arm in ("teacher", "bayes") or not NAME.fullmatch(arm):
+            yield f"arms.{arm}: an arm's name is made of letters, digits, '_', '-' and '.', and not teacher or bayes"
         elif overrides is not None and not isinstance(overrides, dict):
             yield f"arms.{arm}={overrides}: must be a mapping of what it changes in the student's recipe, or empty"
 
@@ -115,20 +115,26 @@ def _run_problems(config: DictConfig) -> Iterator[str]:
         hardware.choose(config.trainer.accelerator, config.trainer.precision)
     except ValueError as error:
         yield from (f"trainer.{line}" for line in str(error).split("\n"))
+    yield from _evaluation_problems(config)
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    yield from comparison_problems(plain["comparison"])
+    if not (isinstance(config.name, str) and NAME.fullmatch(config.name)):
+        yield f"name={_typed(config.name)}: names a folder; letters, digits, '_', '-' and '.' are allowed"
+    if not config.arms:
+        yield "arms: there is none; choose an experiment (+experiment=dark_knowledge) or add one (+arms.distilled={})"
+
+
+def _evaluation_problems(config: DictConfig) -> Iterator[str]:
     splits = config.evaluation.splits
-    if not (isinstance(splits, ListConfig) and splits and all(split in SPLITS for split in splits)):
+    known = isinstance(splits, ListConfig) and all(split in SPLITS for split in splits)
+    if not known or not splits or len(set(splits)) < len(splits):
         yield f"evaluation.splits={splits}: must be a list of one or more of {', '.join(SPLITS)}"
     elif "val" in splits and config.data.get("val_size") == 0:
         yield f"evaluation.splits={splits}: there is no validation part, since data.val_size=0"
     if not isinstance(config.evaluation.cost, bool):
         yield f"evaluation.cost={_typed(config.evaluation.cost)}: must be true or false"
-    yield from comparison_problems(config.comparison)
     if config.evaluation.prior_offsets not in ("per_class", "shared"):
         yield f"evaluation.prior_offsets={config.evaluation.prior_offsets}: must be per_class or shared"
-    if not (isinstance(config.name, str) and NAME.fullmatch(config.name)):
-        yield f"name={_typed(config.name)}: names a folder; letters, digits, '_', '-' and '.' are allowed"
-    if not config.arms:
-        yield "arms: there is none; choose an experiment (+experiment=dark_knowledge) or add one (+arms.distilled={})"
 
 
 def _parts(config: DictConfig, problems: list[str]) -> Iterator[tuple[str, str, Any]]:
@@ -158,6 +164,8 @@ def _check_part(path: str, part: str, value: Any, data: ClassificationData | Non
             f"{path}={_typed(value)}: must be a mapping with a _target_; "
             f"an option of the group {group} is chosen by {group}@{path}=OPTION"
         )
+    elif part == "net" and data is None:
+        return  # its sizes may be the data set's, which is what must be mended first
     else:
         built = _build(path, value, problems)
         if built is None:
@@ -170,7 +178,8 @@ def _check_part(path: str, part: str, value: Any, data: ClassificationData | Non
             problems += _loss_problems(path, built)
         elif part == "augment" and data is not None:
             problems += _augment_problems(path, built, data)
-        elif part == "net" and data is not None:
+        elif part == "net":
+            assert data is not None
             problems += _net_problems(path, built, data)
 
 
@@ -202,7 +211,7 @@ def _held_out_problems(path: str, value: Any, data: ClassificationData | None) -
 
 
 def _checkpoint_problems(path: str, value: Any, data: ClassificationData | None) -> Iterator[str]:
-    if value is not None and not (isinstance(value, str) and Path(value).is_file()):
+    if value is not None and not (isinstance(value, str) and Path(value).expanduser().is_file()):
         yield f"{path}={value}: no such file; a state_dict saved by torch.save, or .safetensors, is needed"
 
 

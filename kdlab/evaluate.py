@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
@@ -120,29 +121,38 @@ def reproduce(folder: Path, splits: Sequence[str] | None = None) -> tuple[Result
         (as stored, as measured now).
 
     Raises:
-        KdlabError: when the folder holds no finished run, or its data or weights cannot be had.
+        KdlabError: when the folder holds no finished run, or its data, networks or weights cannot be had.
     """
     stored = read(folder / "results.json")
     config = OmegaConf.create(stored.config)
+    if "splits" not in config.evaluation:
+        raise KdlabError(f"{folder} is of an earlier kdlab: its config has no evaluation.splits")
     bench = Bench(_data_of(stored), _hardware_of(config), folder)
-    nets = {}
-    for fit in stored.fits:
-        recipe = teacher_recipe(config) if fit.arm == "teacher" else arm_recipe(config, fit.arm)
-        net = new_network(recipe, seed=0)
-        checkpoints.load(net, folder / "checkpoints" / f"{fit.arm}.pt")
-        held_out = class_indices(recipe.get("held_out_classes", []), bench.data.class_names)
-        nets[fit.arm] = Judged(net.eval(), held_out)
+    nets = {fit.arm: _network_of(fit.arm, config, bench) for fit in stored.fits}
     found = evaluate(
         bench,
         nets,
         splits=splits or config.evaluation.splits,
         shared_offset=config.evaluation.prior_offsets == "shared",
     )
-    return stored, replace(stored, rows=found.rows)
+    return stored, replace(stored, rows=found.rows, environment=hardware.environment(bench.hardware))
+
+
+def _network_of(arm: str, config: DictConfig, bench: Bench) -> Judged:
+    recipe = teacher_recipe(config) if arm == "teacher" else arm_recipe(config, arm)
+    try:
+        net = new_network(recipe, seed=0)
+    except InstantiationException as error:
+        raise KdlabError(f"{arm}.net cannot be built: {error}") from error
+    checkpoints.load(net, bench.folder / "checkpoints" / f"{arm}.pt")
+    return Judged(net.eval(), class_indices(recipe.get("held_out_classes", []), bench.data.class_names))
 
 
 def _data_of(stored: Results) -> ClassificationData:
-    data: ClassificationData = instantiate(stored.config["data"], _convert_="all")
+    try:
+        data: ClassificationData = instantiate(stored.config["data"], _convert_="all")
+    except InstantiationException as error:
+        raise DataError(f"the run's data set cannot be had: {error.__cause__ or error}") from error
     if stored.dataset == "digits" != data.name and data.fallback == "digits":
         return digits_instead_of(data)
     if data.name != stored.dataset:
@@ -172,23 +182,33 @@ def main() -> None:
     except KdlabError as error:
         sys.exit(str(error))
     Console().print(summary(measured))
-    sys.exit(_compare(stored.rows, measured.rows))
+    common = set(stored.config["evaluation"]["splits"]) & {row.split for row in measured.rows}
+    sys.exit(_compare(stored, measured, common))
 
 
-def _compare(stored: list[Row], measured: list[Row]) -> int:
-    """Print how the measured rows compare with the stored ones of the same splits; return the exit status."""
-    splits = {row.split for row in measured}
-    expected = [row for row in stored if row.split in splits]
-    differences = sorted({*expected} ^ {*measured}, key=lambda row: (row.arm, row.classes, row.metric))
-    if not expected:
-        print(f"results.json has no rows of {', '.join(sorted(splits))} to compare with")
-    elif not differences:
-        print(f"all {len(expected)} stored rows are reproduced exactly")
-    else:
-        print(f"{len(differences)} rows differ from results.json; the first:")
-        for row in differences[:SHOWN]:
-            print(f"  {'stored' if row in expected else 'now   '} {row}")
-    return bool(differences) if expected else 0
+def _compare(stored: Results, measured: Results, splits: set[str]) -> int:
+    """Print how the rows of these splits compare; return the exit status."""
+    before, now = _rows_of(stored, splits), _rows_of(measured, splits)
+    if before == now:
+        print(f"all {len(now)} stored rows are reproduced exactly")
+        return 0
+    differing = [key for key in before.keys() | now.keys() if before.get(key) != now.get(key)]
+    print(f"{len(differing)} of {len(before)} rows differ from results.json; the first:")
+    for key in sorted(differing)[:SHOWN]:
+        print(f"  {' '.join(key)}: stored {before.get(key)}, now {now.get(key)}")
+    for name, value in measured.environment.items():
+        if value != stored.environment.get(name):
+            print(f"the run's {name} was {stored.environment.get(name)}, now it is {value}: last digits may differ")
+    return 1
+
+
+def _rows_of(results: Results, splits: set[str]) -> dict[tuple[str, ...], tuple[float, int]]:
+    """Return the rows of `splits`, and those that do not depend on them: `prior` offsets and the Bayes error."""
+    return {
+        (row.arm, row.split, row.classes, row.correction, row.metric): (row.value, row.n)
+        for row in results.rows
+        if row.split == "distribution" or (row.correction, row.metric) == ("prior", "offset") or row.split in splits
+    }
 
 
 if __name__ == "__main__":

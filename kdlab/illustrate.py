@@ -38,7 +38,7 @@ def _figures(
     results: Results,
 ) -> Iterator[tuple[str, Figure]]:
     yield "loss_curves", loss_curves({arm: points for arm, points in curves.items() if points})
-    if evaluation.test_logits and evaluation.prior_offsets:
+    if any(row.classes == "unseen" and row.correction == "prior" and row.split == "test" for row in results.rows):
         yield "unseen_accuracy", unseen_accuracy(results)
     if len(bench.data.input_shape) == 3:
         for arm, logits in evaluation.test_logits.items():

@@ -70,8 +70,8 @@ def run(config: DictConfig, folder: Path) -> Results:
     write(results, folder / "results.json")
     curves = {name: fit.curves for name, fit in fits.items()}
     write_curves(curves, folder / "curves.csv")
-    illustrate(bench, nets, curves, evaluation, results)
     _report(results, folder)
+    illustrate(bench, nets, curves, evaluation, results)
     return results
 
 
@@ -79,7 +79,7 @@ def _report(results: Results, folder: Path) -> None:
     console = Console()
     console.print(summary(results))
     if lines := comparison_lines(results):
-        write_comparison(lines, folder / "comparison.csv")
+        write_comparison(results, lines, folder / "comparison.csv")
         console.print(comparison_table(results, lines))
     for what, path in {"results": folder / "results.json", "figures": folder / "figures"}.items():
         console.print(f"{what}: {path}", soft_wrap=True, highlight=False)
@@ -98,7 +98,7 @@ def fit_teacher(config: DictConfig, bench: Bench) -> Trained:
     seed = derive(recipe["seed"], "teacher")
     net = new_network(recipe, seed)
     if recipe["checkpoint"] is not None:
-        return _load_teacher(net, Path(recipe["checkpoint"]), bench)
+        return _load_teacher(net, recipe, bench)
     return _run_fit("teacher", Classifier(net, **_optimization(recipe)), recipe, bench, seed=seed, held_out=[])
 
 
@@ -190,9 +190,16 @@ def _run_fit(
     return Trained(fitted.net, record, bench, fitted.curves, held_out)
 
 
-def _load_teacher(net: nn.Module, path: Path, bench: Bench) -> Trained:
+def _load_teacher(net: nn.Module, recipe: Recipe, bench: Bench) -> Trained:
+    path = Path(recipe["checkpoint"]).expanduser()
     checkpoints.load(net, path)
-    key = checkpoints.checksum(net)
+    key = content_key(
+        recipe={"net": recipe["net"], "weights": checkpoints.checksum(net)},
+        data=bench.data,
+        precision=bench.hardware.precision,
+        net=net,
+        teacher_key=None,
+    )
     log.info("teacher: weights of %s, content key %s", path, key)
     checkpoints.save(net.eval(), bench.folder / "checkpoints" / "teacher.pt")
     return Trained(net, Fit("teacher", key, True, 0, 0.0, _parameters(net)), bench, [], [])

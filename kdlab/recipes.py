@@ -42,15 +42,17 @@ def arm_recipe(config: DictConfig, arm: str) -> Recipe:
 
 
 def fill_in(config: DictConfig, data: ClassificationData) -> DictConfig:
-    """Return a copy of `config` in which what networks leave to the data set has a value.
+    """Return a copy of `config` in which what is left to the data set has a value.
 
-    `inputs: null` becomes a sample's shape, `channels: null` its first number, and `outputs: null` the number of
-    classes.
+    Of a network, `inputs: null` becomes a sample's shape, `image_channels: null` its first number, `outputs: null` the
+    number of classes. The students' held-out classes become the data set's, where they are not their own.
     """
     config = OmegaConf.create(OmegaConf.to_container(config))  # type: ignore[assignment]
+    if config.student.held_out_classes == config.data.get("held_out_classes"):
+        config.student.held_out_classes = list(data.held_out)
     of_data = {
         "inputs": list(data.input_shape),
-        "channels": data.input_shape[0],
+        "image_channels": data.input_shape[0],
         "outputs": len(data.class_names),
     }
     for recipe in (config.teacher, config.student, *config.arms.values()):

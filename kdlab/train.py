@@ -36,7 +36,8 @@ def main(config: DictConfig) -> None:
             raise  # an exit would take the sweep's other jobs with it
         sys.exit(1)
     except KeyboardInterrupt:
-        log.error("Interrupted. %s holds what was finished; it has no results.json.", folder)
+        missing = "" if (folder / "results.json").exists() else "; it has no results.json"
+        log.error("Interrupted. %s holds what was finished%s.", folder, missing)
         sys.exit(130)
 
 

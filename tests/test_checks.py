@@ -85,6 +85,12 @@ def test_a_right_config_passes(overrides):
         ("evaluation.splits=[tset]", "evaluation.splits=['tset']: must be a list of one or more of train, val, test"),
         ("evaluation.cost=null", "evaluation.cost=null: must be true or false"),
         ("comparison.rows=[{show: x, arm: y}]", "comparison.rows[0].metric: is missing"),
+        ("comparison.rows=[3]", "comparison.rows[0]=3: must be a mapping with the keys show, arm, metric, split,"
+         " classes, correction, source"),
+        ("+comparison.rows.0.correction=priro", "comparison.rows[0].correction=priro: must be one of none, prior,"
+         " oracle"),
+        ("evaluation.splits=[test,test]", "evaluation.splits=['test', 'test']: must be a list of one or more of train,"
+         " val, test"),
         ("+comparison.rows.0.clases=3", "comparison.rows[0].clases: no such key; there are show, arm, metric, split,"
          " classes, correction, source"),
         ("comparison.rows.0.source=many", "comparison.rows[0].source=many: must be a number, or left out where the"
@@ -95,7 +101,7 @@ def test_a_right_config_passes(overrides):
         ("name=a/b", "name=a/b: names a folder; letters, digits, '_', '-' and '.' are allowed"),
         (
             "+arms.teacher={}",
-            "arms.teacher: an arm's name is made of letters, digits, '_', '-' and '.', and is not teacher",
+            "arms.teacher: an arm's name is made of letters, digits, '_', '-' and '.', and not teacher or bayes",
         ),
         ("+arms.distilled.loss.alpha=3", "arms.distilled.loss.alpha=3: the weight of the soft term must lie in [0, 1]"),
         ("student.net.hidden_dropout=1", "student.net.hidden_dropout=1: a dropout probability must lie in [0, 1)"),

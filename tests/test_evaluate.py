@@ -38,6 +38,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Results]:
     return folder, run(config, folder)
 
 
+def edit(folder: Path, old: str, new: str) -> None:
+    path = folder / "results.json"
+    path.write_text(path.read_text().replace(old, new))
+
+
 def command(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "kdlab.evaluate", *map(str, arguments)],
@@ -70,14 +75,25 @@ def test_weights_or_rows_that_were_changed_are_found_out(finished, tmp_path):
     done = command(copy)
     assert done.returncode == 1
     assert "rows differ from results.json" in done.stdout
-    assert "arm='soft'" in done.stdout
-    assert "arm='plain'" not in done.stdout
+    assert "soft test" in done.stdout
+    assert "plain" not in done.stdout.split("the first:")[1]
 
 
-def test_other_splits_can_be_measured_afterwards(finished):
-    folder, _ = finished
-    _, measured = reproduce(folder, ["val"])
-    assert {row.split for row in measured.rows} == {"val", "distribution"}
+def test_other_splits_can_be_measured_afterwards_without_a_false_alarm(finished, tmp_path):
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-r", finished[0], copy], check=True)
+    content = json.loads((copy / "results.json").read_text())
+    content["config"]["evaluation"]["splits"] = ["test"]
+    content["rows"] = [
+        row for row in content["rows"]
+        if row["split"] in ("test", "distribution") or (row["metric"], row["correction"]) == ("offset", "prior")
+    ]  # fmt: skip
+    (copy / "results.json").write_text(json.dumps(content))
+    done = command(copy, "--splits", "train", "val")
+    assert done.returncode == 0, done.stdout
+    assert "stored rows are reproduced exactly" in done.stdout
+    assert "accuracy and errors on the val split" in done.stdout
+    assert {row.split for row in reproduce(copy, ["train"])[1].rows} == {"train", "val", "distribution"}
 
 
 @pytest.mark.parametrize(
@@ -86,6 +102,9 @@ def test_other_splits_can_be_measured_afterwards(finished):
         (lambda folder: (folder / "results.json").unlink(), r"results\.json: not readable"),
         (lambda folder: (folder / "results.json").write_text("{"), r"results\.json: not readable as JSON"),
         (lambda folder: (folder / "checkpoints" / "soft.pt").unlink(), r"soft\.pt: no such file"),
+        (lambda folder: edit(folder, "kdlab.models.MLP", "my_package.Gone"), r"teacher\.net cannot be built"),
+        (lambda folder: edit(folder, "kdlab.data.BlobsData", "my_package.Gone"), r"data set cannot be had"),
+        (lambda folder: edit(folder, '"splits"', '"spltis"'), r"is of an earlier kdlab"),
     ],
 )
 def test_a_folder_that_holds_no_finished_run_is_an_error_that_names_the_file(finished, tmp_path, spoil, message):

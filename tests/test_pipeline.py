@@ -59,7 +59,8 @@ def test_what_a_student_learns_from_decides_what_its_key_depends_on(five, tmp_pa
 
 @pytest.mark.parametrize("kind", ["pt", "safetensors"])
 def test_a_loaded_teacher_teaches_as_the_trained_one_did(tmp_path, kind):
-    trained = go(tmp_path / "first", "+arms.soft={}", "+arms.hard.targets=teacher_hard")
+    arms = ["+arms.soft={}", "+arms.hard.targets=teacher_hard"]
+    trained = go(tmp_path / "first", *arms)
     weights = tmp_path / "first" / "checkpoints" / "teacher.pt"
     if kind == "safetensors":
         from safetensors.torch import save_file

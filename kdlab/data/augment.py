@@ -59,12 +59,13 @@ class HorizontalFlip(nn.Module):
 
 
 class Affine(nn.Module):
-    """Rotate, scale and shift each image about its middle, with bilinear interpolation; zeros move in.
+    """Shift each image, then rotate and scale it about the middle, by bilinear interpolation; zeros move in.
 
     Args:
         degrees: the largest rotation either way.
         scale: the largest relative change of size: a factor uniform in [1 − scale, 1 + scale], in [0, 1).
-        translate: the largest shift along each axis, as a share of the image's width or height, in [0, 1).
+        translate: the largest shift along each axis, as a share of the image's width or height, in [0, 1); what is
+            scaled up moves as much further.
 
     Raises:
         ValueError: one line for each argument out of its range.

@@ -70,14 +70,18 @@ class BlobsData(ClassificationData):
         if means is not None and not _is_table(means):
             problems.append(f"means={means}: must be a list of at least two lists of as many finite numbers each")
         elif not problems:
-            self.means = _circle(classes, dimension, radius) if means is None else torch.tensor(means).double()
+            self.means = (
+                _circle(classes, dimension, radius) if means is None else torch.tensor(means, dtype=torch.float64)
+            )
             count = len(self.means)
             if priors is not None and not _is_distribution(priors, count):
                 problems.append(f"priors={priors}: must be {count} numbers above 0 that sum to 1, one for each class")
         if problems:
             raise ValueError("\n".join(problems))
         self.variance = float(variance)
-        self.priors = torch.full((count,), 1 / count).double() if priors is None else torch.tensor(priors).double()
+        self.priors = torch.full((count,), 1 / count, dtype=torch.float64)
+        if priors is not None:
+            self.priors = torch.tensor(priors, dtype=torch.float64)
         self.train_samples, self.test_samples, self.sample_seed = train_samples, test_samples, sample_seed
         self.class_names = tuple(map(str, range(count)))
         self.input_shape = (self.means.shape[1],)

@@ -3,6 +3,8 @@
 A decoded set is a folder with `images.npy` (N, C, size, size) and `manifest.json`, which says what it was made from.
 """
 
+import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -15,15 +17,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL import __version__ as pillow_version
 from rich.console import Console
 from rich.progress import Progress
 from torch.utils.data import DataLoader, Dataset
 
+from kdlab.data.samples import as_fetched
 from kdlab.errors import DataError
 
 FILES_PER_TASK = 128
 SHOWN = 20
+ATTEMPTS = 3
 MANIFEST, IMAGES = "manifest.json", "images.npy"
+# Counts up when `ImageFormat.read` makes other pixels of the same file.
+DECODER = 1
 
 
 class Decoded(NamedTuple):
@@ -46,6 +53,8 @@ class ImageFormat(NamedTuple):
             Exception: whatever Pillow raises for a file that is no image, or not a whole one.
         """
         with Image.open(path) as image:
+            if image.mode[0] in "IF":
+                raise ValueError(f"its pixels are no bytes (mode {image.mode}); convert it to 8 bits")
             upright = ImageOps.exif_transpose(image).convert("L" if self.channels == 1 else "RGB")
             fitted = ImageOps.fit(upright, (self.size, self.size), Image.Resampling.BILINEAR)
         pixels = np.asarray(fitted)
@@ -63,22 +72,37 @@ def decoded(
         files: relative to `root`, in the order that the images shall have.
         image_format: of the images.
         skip_unreadable: leave out what cannot be read, instead of an error.
-        cache: the folder to keep the result in; replaced when `files` have changed since.
+        cache: the folder to keep the result in, in a folder of its own, named by what it was made from.
 
     Raises:
         DataError: when images cannot be read, naming them, or `cache` cannot be written.
     """
-    source = {"format": image_format._asdict(), "files": [_fingerprint(root, file) for file in files]}
-    found = _read(cache, source)
-    if found is None:
-        _decode_into(cache, title, root, files, image_format, source)
-        found = _read(cache, source)
-    if found is None:
-        raise DataError(f"{cache} does not hold what was just written there; give data.cache=FOLDER")
-    images, unreadable = found
-    if unreadable and not skip_unreadable:
-        raise DataError(_complaint(root, unreadable))
-    return Decoded(images, [file for file in files if file not in unreadable])
+    source = {
+        "root": os.path.relpath(root, cache),  # seen from the cache, so that both can be moved together
+        "format": image_format._asdict(),
+        "decoder": [DECODER, pillow_version],
+        "files": [_fingerprint(root, file) for file in files],
+    }
+    target = cache / hashlib.sha256(json.dumps(source).encode()).hexdigest()[:16]
+    for _ in range(ATTEMPTS):  # another process may be replacing a damaged copy
+        if found := _read(target, source):
+            images, unreadable = found
+            if any(_can_be_read(root / file, image_format) for file in unreadable):
+                shutil.rmtree(target, ignore_errors=True)  # what kept them from being read has been mended
+                continue
+            if unreadable and not skip_unreadable:
+                raise DataError(_complaint(root, unreadable))
+            return Decoded(images, [file for file in files if file not in unreadable])
+        _decode_into(target, title, root, files, image_format, source)
+    raise DataError(f"{target} does not hold what was just written there; give data.cache=FOLDER")
+
+
+def _can_be_read(path: Path, image_format: ImageFormat) -> bool:
+    try:
+        image_format.read(path)
+    except Exception:  # as in _Files
+        return False
+    return True
 
 
 def _fingerprint(root: Path, file: str) -> list[Any]:
@@ -86,14 +110,12 @@ def _fingerprint(root: Path, file: str) -> list[Any]:
     return [file, status.st_size, status.st_mtime_ns]
 
 
-def _read(cache: Path, source: dict[str, Any]) -> tuple[np.ndarray, dict[str, str]] | None:
-    """Return the images in `cache` and what could not be read; None where they are of another source, or damaged."""
+def _read(target: Path, source: dict[str, Any]) -> tuple[np.ndarray, dict[str, str]] | None:
+    """Return the images in `target` and what could not be read; None where it is not there, or damaged."""
     try:
-        manifest = json.loads((cache / MANIFEST).read_text())
-        if manifest["source"] != source:
-            return None
-        images = np.load(cache / IMAGES, mmap_mode="c")
-        intact = zlib.crc32(images.data) == manifest["checksum"]
+        manifest = json.loads((target / MANIFEST).read_text())
+        images = np.load(target / IMAGES, mmap_mode="c")
+        intact = manifest["source"] == source and manifest["checksum"] == zlib.crc32(images.data)
         return (images, manifest["unreadable"]) if intact else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -109,27 +131,40 @@ def _complaint(root: Path, unreadable: dict[str, str]) -> str:
 
 
 def _decode_into(
-    cache: Path, title: str, root: Path, files: Sequence[str], image_format: ImageFormat, source: dict[str, Any]
+    target: Path, title: str, root: Path, files: Sequence[str], image_format: ImageFormat, source: dict[str, Any]
 ) -> None:
-    """Decode beside `cache` and move the whole into its place: a decoded set is there complete, or not at all."""
+    """Decode beside `target` and move the whole into its place: a decoded set is there complete, or not at all."""
+    cache = target.parent
     try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=".decoding-", dir=cache.parent))
+        cache.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=".decoding-", dir=cache))
     except OSError as error:
-        raise DataError(
-            f"the decoded images cannot be kept in {cache.parent}: {error}; give data.cache=FOLDER"
-        ) from error
+        raise DataError(f"the decoded images cannot be kept in {cache}: {error}; give data.cache=FOLDER") from error
     try:
         unreadable = _decode_all(scratch / IMAGES, title, root, files, image_format)
         checksum = zlib.crc32(np.load(scratch / IMAGES, mmap_mode="r").data)
         manifest = {"source": source, "unreadable": unreadable, "checksum": checksum}
         (scratch / MANIFEST).write_text(json.dumps(manifest))
-        shutil.rmtree(cache, ignore_errors=True)
-        scratch.rename(cache)
+        if _read(target, source) is None:  # unless another process was first
+            shutil.rmtree(target, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                scratch.rename(target)
+        _remove_outdated(target, source)
     except OSError as error:
         raise DataError(f"the decoded images cannot be kept in {cache}: {error}; give data.cache=FOLDER") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _remove_outdated(target: Path, source: dict[str, Any]) -> None:
+    """Remove what was decoded of the same folder in the same format when it held other files."""
+    for manifest in target.parent.glob(f"*/{MANIFEST}"):
+        try:
+            other = json.loads(manifest.read_text())["source"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if manifest.parent != target and all(other.get(key) == source[key] for key in ("root", "format")):
+            shutil.rmtree(manifest.parent, ignore_errors=True)
 
 
 def _decode_all(
@@ -143,7 +178,7 @@ def _decode_all(
     loader = DataLoader(
         _Files(root, files, image_format),
         batch_size=FILES_PER_TASK,
-        collate_fn=_as_read,
+        collate_fn=as_fetched,
         num_workers=_workers(len(files)),
     )
     with raw.open("wb") as out, Progress(console=Console(stderr=True)) as progress:
@@ -163,7 +198,9 @@ def _decode_all(
 
 def _workers(count: int) -> int:
     """One process per core, unless starting them takes longer than reading the files."""
-    return 0 if count < 4 * FILES_PER_TASK else len(os.sched_getaffinity(0))
+    if count < 4 * FILES_PER_TASK:
+        return 0
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Files(Dataset[Any]):
@@ -186,7 +223,3 @@ class _Files(Dataset[Any]):
                 unreadable[file] = str(error) or type(error).__name__
         size, channels = self.image_format.size, self.image_format.channels
         return np.array(images, dtype=np.uint8).reshape(-1, channels, size, size), unreadable
-
-
-def _as_read(part: Any) -> Any:
-    return part

@@ -22,6 +22,10 @@ def class_indices(classes: Iterable[int | str] | None, names: Sequence[str]) -> 
     for item in classes:
         if isinstance(item, str) and item in names:
             indices.add(names.index(item))
+        elif isinstance(item, int) and str(item) in names and names.index(str(item)) != item:
+            problems.append(
+                f"held_out_classes={item}: class {item} has the index {names.index(str(item))}; give '{item}'"
+            )
         elif isinstance(item, int) and not isinstance(item, bool) and 0 <= item < len(names):
             indices.add(item)
         else:
@@ -45,7 +49,7 @@ def split_ids(labels: Tensor, val_size: float, seed: int) -> tuple[Tensor, Tenso
         seed: of the cut.
 
     Raises:
-        ValueError: when a part would be too small to hold each class.
+        ValueError: when a part would have fewer samples than there are classes.
     """
     ids = torch.arange(len(labels))
     if val_size == 0:

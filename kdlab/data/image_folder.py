@@ -10,7 +10,7 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from kdlab.data.decode import ImageFormat, decoded
 from kdlab.data.held_out import split_ids
-from kdlab.data.module import ClassificationData, is_size
+from kdlab.data.module import ClassificationData, is_part_size
 from kdlab.data.samples import Samples
 from kdlab.errors import DataError
 
@@ -18,9 +18,9 @@ from kdlab.errors import DataError
 class ImageFolderData(ClassificationData):
     """Images in `root/train/<class>/` and `root/test/<class>/`, or in `root/<class>/`, of any size.
 
-    The classes are the folders' names, sorted. Images are decoded once and kept in `cache`; later starts read them from
-    there. Networks see them normalized, for each channel, by mean and standard deviation of the training images, or of
-    a thousand of them.
+    The classes are the folders' names, sorted; numbers by their size. Images are decoded once and kept in `cache`, from
+    where later starts read them. Networks see them normalized, for each channel, by mean and standard deviation of the
+    training images, or of a thousand of them.
 
     Args:
         root: the folder.
@@ -54,7 +54,7 @@ class ImageFolderData(ClassificationData):
             problems.append(f"image_size={image_size}: must be an integer above 0")
         if channels not in (1, 3):
             problems.append(f"channels={channels}: must be 3 (colour) or 1 (grey)")
-        if not is_size(test_size) or test_size == 0:
+        if not is_part_size(test_size) or test_size == 0:
             problems.append(f"test_size={test_size}: must be a fraction in (0, 1) or a number of images")
         self.root = Path(root).expanduser()
         try:
@@ -83,14 +83,13 @@ class ImageFolderData(ClassificationData):
     def _read_tree(self, part: str) -> Samples:
         tree = self.root / part
         files = [file for c in self.class_names for file in _image_files(tree, c)]
-        size, channels = self.image_format
         images, readable = decoded(
             f"decoding {self.name} {part}".rstrip(),
             tree,
             files,
             self.image_format,
             skip_unreadable=self.skip_unreadable,
-            cache=self.cache / f"{part or 'all'}-{size}px-{channels}ch",
+            cache=self.cache,
         )
         index = {name: i for i, name in enumerate(self.class_names)}
         labels = torch.tensor([index[file.split("/")[0]] for file in readable], dtype=torch.long)
@@ -105,7 +104,7 @@ class ImageFolderData(ClassificationData):
         try:
             train, test = split_ids(samples.labels, self.test_size, seed=0)
         except ValueError as error:
-            raise DataError(f"data.test_size: {error}") from error
+            raise DataError(str(error).replace("val_size", "data.test_size")) from error
         return Samples(*(part[train] for part in samples)), Samples(*(part[test] for part in samples))
 
 
@@ -133,13 +132,16 @@ def _classes(root: Path) -> tuple[str, ...]:
 
 
 def _folders(tree: Path) -> tuple[str, ...]:
-    return tuple(sorted(entry.name for entry in tree.iterdir() if entry.is_dir() and not entry.name.startswith(".")))
+    names = [entry.name for entry in tree.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+    # Numbers by their size: where they count from 0, a class's index is its name.
+    return tuple(sorted(names, key=int) if all(name.isdecimal() for name in names) else sorted(names))
 
 
 def _image_files(tree: Path, class_name: str) -> list[str]:
     """List the images of a class, at any depth of its folder, relative to `tree`, in a fixed order."""
     found = []
-    for folder, _, names in os.walk(tree / class_name, followlinks=True):
+    for folder, inner, names in os.walk(tree / class_name, followlinks=True):
+        inner[:] = [name for name in inner if not name.startswith(".")]
         inside = Path(folder).relative_to(tree).as_posix()
         found += [f"{inside}/{name}" for name in names if name.lower().endswith(IMG_EXTENSIONS) and name[0] != "."]
     return sorted(found)

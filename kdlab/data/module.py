@@ -69,7 +69,7 @@ class ClassificationData(LightningDataModule, ABC):
         for name, value in (("batch_size", batch_size), ("passes_per_epoch", passes_per_epoch)):
             if not _is_integer(value) or value < 1:
                 problems.append(f"{name}={value}: must be an integer above 0")
-        if not is_size(val_size):
+        if not is_part_size(val_size):
             problems.append(f"val_size={val_size}: must be a fraction in [0, 1) or a number of samples")
         if not _is_integer(split_seed) or not 0 <= split_seed < 2**32:
             problems.append(f"split_seed={split_seed}: must be an integer in [0, 2³²)")
@@ -216,7 +216,7 @@ def _is_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def is_size(value: object) -> bool:
+def is_part_size(value: object) -> bool:
     """Tell whether `value` is the size of a part: a fraction in [0, 1), or a number of samples."""
     if isinstance(value, int):
         return not isinstance(value, bool) and value >= 0

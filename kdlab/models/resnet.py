@@ -19,18 +19,18 @@ class ResNet(nn.Module):
 
     Args:
         depth: 6n + 2.
-        channels: of the images.
+        image_channels: 3 for colour, 1 for grey.
         outputs: the number of classes.
 
     Raises:
         ValueError: one line for each argument out of its range.
     """
 
-    def __init__(self, *, depth: int, channels: int, outputs: int) -> None:
+    def __init__(self, *, depth: int, image_channels: int, outputs: int) -> None:
         super().__init__()
         problems = [
             f"{name}={value}: must be an integer above 0"
-            for name, value in (("channels", channels), ("outputs", outputs))
+            for name, value in (("image_channels", image_channels), ("outputs", outputs))
             if not is_size(value)
         ]
         if not is_size(depth) or depth < 8 or depth % 6 != 2:
@@ -43,7 +43,7 @@ class ResNet(nn.Module):
             for i in range((depth - 2) // 6):
                 blocks.append(_Block(fan_in, width, stride=2 if i == 0 and width > 16 else 1))
                 fan_in = width
-        self.stem = nn.Sequential(_convolution(channels, 16), nn.BatchNorm2d(16), nn.ReLU())
+        self.stem = nn.Sequential(_convolution(image_channels, 16), nn.BatchNorm2d(16), nn.ReLU())
         self.blocks = nn.Sequential(*blocks)
         self.logits = nn.Linear(64, outputs)
         for module in self.modules():

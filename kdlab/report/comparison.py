@@ -1,21 +1,25 @@
 """Published figures beside a run's own: an experiment's `comparison`, as a table and as a CSV file."""
 
-import csv
 from collections.abc import Iterator
 from numbers import Real
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from kdlab.results import Results
+from kdlab.data import SPLITS
+from kdlab.results import Correction, Results, write_csv
 
 KEYS = ("source", "dataset", "rows")
 DEFAULTS = {"split": "test", "classes": "all", "correction": "none", "source": None}
 ROW_KEYS = ("show", "arm", "metric", *DEFAULTS)
-# Metrics that count samples, and what they are counted from.
+METRICS = (
+    "accuracy", "errors", "correct", "error_rate", "nll", "ece", "agreement", "offset", "excess_risk",
+    "bayes_agreement", "bayes_error", "standard_error", "parameters", "bytes", "latency_ms",
+)  # fmt: skip
+# Metrics that are shown in per cent.
 SHARES = ("accuracy", "error_rate", "agreement", "bayes_agreement")
 
 
@@ -66,24 +70,41 @@ def comparison_problems(comparison: Any) -> Iterator[str]:
     """Yield what is wrong with an experiment's `comparison`."""
     if comparison is None:
         return
-    if not (hasattr(comparison, "keys") and set(comparison) == set(KEYS)):
-        yield f"comparison={comparison}: must be null, or have the keys {', '.join(KEYS)}"
+    if not (isinstance(comparison, dict) and set(comparison) == set(KEYS) and isinstance(comparison["rows"], list)):
+        yield f"comparison={comparison}: must be null, or have the keys {', '.join(KEYS)}, the last of them a list"
         return
-    for i, row in enumerate(comparison.rows):
+    for i, row in enumerate(comparison["rows"]):
+        at = f"comparison.rows[{i}]"
+        if not isinstance(row, dict):
+            yield f"{at}={row}: must be a mapping with the keys {', '.join(ROW_KEYS)}"
+            continue
         if unknown := [key for key in row if key not in ROW_KEYS]:
-            yield f"comparison.rows[{i}].{unknown[0]}: no such key; there are {', '.join(ROW_KEYS)}"
+            yield f"{at}.{unknown[0]}: no such key; there are {', '.join(ROW_KEYS)}"
         if missing := [key for key in ("show", "arm", "metric") if key not in row]:
-            yield f"comparison.rows[{i}].{missing[0]}: is missing"
-        if not isinstance(row.get("source"), Real | None):
-            yield f"comparison.rows[{i}].source={row.source}: must be a number, or left out where the source has none"
+            yield f"{at}.{missing[0]}: is missing"
+        full = DEFAULTS | row
+        for key, known in (
+            ("metric", METRICS),
+            ("correction", get_args(Correction)),
+            ("split", (*SPLITS, "cost", "distribution")),
+        ):
+            if key in full and full[key] not in known:
+                yield f"{at}.{key}={full[key]}: must be one of {', '.join(known)}"
+        if not isinstance(full["source"], Real | None):
+            yield f"{at}.source={full['source']}: must be a number, or left out where the source has none"
 
 
-def write_comparison(lines: list[Line], path: Path) -> None:
-    """Write the lines as a CSV file; a figure that there is not is left blank."""
-    with path.open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(Line._fields)
-        table.writerows([*line[:-2], _plain(line.source), _plain(line.kdlab)] for line in lines)
+def write_comparison(results: Results, lines: list[Line], path: Path) -> None:
+    """Write the lines as a CSV file; a figure that there is not is left blank.
+
+    `source_dataset` and `dataset` say what the source's figures and this run's are about.
+    """
+    about = results.config["comparison"]["dataset"], results.dataset
+    write_csv(
+        path,
+        [*Line._fields, "source_dataset", "dataset"],
+        ([*line[:-2], _plain(line.source), _plain(line.kdlab), *about] for line in lines),
+    )
 
 
 def _plain(value: float | None) -> float | str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from kdlab.report.palette import colours
+from kdlab.report.palette import line_styles
 
 Points = Sequence[tuple[int, str, float]]
 
@@ -20,12 +20,12 @@ def loss_curves(curves: Mapping[str, Points]) -> Figure:
     figure = Figure(figsize=(10, 4), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     students = [arm for arm in curves if arm != "teacher"]
-    colour = dict(zip(students, colours(len(students)), strict=True)) | {"teacher": (0.45, 0.45, 0.45)}
+    styles = dict(zip(students, line_styles(len(students)), strict=True)) | {"teacher": {"color": "0.45"}}
     for panel, part in zip(panels, ("training", "validation"), strict=True):
         shown = []
         for arm, points in curves.items():
             series = _series(points, part)
-            panel.plot([epoch for epoch, _ in series], [value for _, value in series], label=arm, color=colour[arm])
+            panel.plot([epoch for epoch, _ in series], [value for _, value in series], label=arm, **styles[arm])
             shown += [value for _, value in series if value > 0]
         if shown and max(shown) > 30 * min(shown):
             panel.set_yscale("log")

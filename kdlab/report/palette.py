@@ -1,5 +1,7 @@
 """Colours of the figures: told apart by colour-blind readers too."""
 
+from typing import Any
+
 from matplotlib import colormaps
 from matplotlib.colors import to_rgb
 
@@ -12,3 +14,12 @@ def colours(count: int) -> list[tuple[float, float, float]]:
     if count <= len(OKABE_ITO):
         return [to_rgb(colour) for colour in OKABE_ITO[:count]]
     return [to_rgb(colormaps["viridis"](i / (count - 1))) for i in range(count)]
+
+
+def line_styles(count: int) -> list[dict[str, Any]]:
+    """Return `count` styles of lines, told apart by colour, and beyond that by dashes."""
+    dashes = ("-", "--", ":", "-.")
+    return [
+        {"color": OKABE_ITO[i % len(OKABE_ITO)], "linestyle": dashes[i // len(OKABE_ITO) % len(dashes)]}
+        for i in range(count)
+    ]

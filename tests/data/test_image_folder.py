@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +39,16 @@ def no_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("decoded again")
 
     monkeypatch.setattr(decode.ImageFormat, "read", fail)
+
+
+def copy_of(folder: Path, part: str) -> Path:
+    """Return the folder of the decoded copy of `part`."""
+    (found,) = (
+        path.parent
+        for path in (folder / ".kdlab").glob("*/manifest.json")
+        if json.loads(path.read_text())["source"]["root"].endswith(part)
+    )
+    return found
 
 
 def loaded(root: Path, **kwargs: object) -> ImageFolderData:
@@ -96,7 +108,7 @@ def test_one_tree_is_cut_into_a_stratified_training_and_test_part_that_no_seed_c
 
 def test_the_second_start_decodes_nothing_and_reads_the_same(folder, request):
     first = loaded(folder)
-    assert {path.name for path in (folder / ".kdlab" / "train-8px-3ch").iterdir()} == {"images.npy", "manifest.json"}
+    assert {path.name for path in copy_of(folder, "train").iterdir()} == {"images.npy", "manifest.json"}
     request.getfixturevalue("no_decoding")
     second = loaded(folder)
     assert torch.equal(first.train.inputs, second.train.inputs)
@@ -107,7 +119,7 @@ def test_the_second_start_decodes_nothing_and_reads_the_same(folder, request):
 @pytest.mark.parametrize("change", ["added", "removed", "edited", "size", "images.npy", "manifest.json"])
 def test_what_has_changed_since_is_decoded_anew(folder, change):
     before = loaded(folder)
-    cache = folder / ".kdlab" / "train-8px-3ch"
+    cache = copy_of(folder, "train")
     size = 8
     if change == "added":
         Image.new("RGB", (8, 8)).save(folder / "train" / "red" / "new.png")
@@ -126,12 +138,12 @@ def test_what_has_changed_since_is_decoded_anew(folder, change):
         assert not (after.train.inputs.flatten(1).sum(1) > 0).all()
     if change in ("images.npy", "manifest.json"):
         assert torch.equal(after.train.inputs, before.train.inputs)
-    assert not list((folder / ".kdlab").glob(".decoding-*"))
+    assert len(list((folder / ".kdlab").iterdir())) == (4 if change == "size" else 2)  # what is outdated is removed
 
 
 def test_a_decoded_copy_that_was_damaged_is_decoded_anew(folder):
     before = loaded(folder)
-    images = folder / ".kdlab" / "train-8px-3ch" / "images.npy"
+    images = copy_of(folder, "train") / "images.npy"
     for damaged in (images.read_bytes()[:-100], b"\0" * images.stat().st_size):
         images.write_bytes(damaged)
         assert torch.equal(loaded(folder).train.inputs, before.train.inputs)
@@ -192,10 +204,67 @@ def test_a_cache_that_is_no_folder_is_an_error_with_the_remedy(folder, tmp_path)
         loaded(folder, cache=str(tmp_path / "file" / "cache"))
 
 
+def test_what_has_become_readable_is_read(folder):
+    image = folder / "train" / "red" / "000.png"
+    whole, times = image.read_bytes(), os.stat(image)
+    image.write_bytes(b"x" * len(whole))
+    os.utime(image, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert len(loaded(folder, skip_unreadable=True).train.labels) == 17
+    image.write_bytes(whole)
+    os.utime(image, ns=(times.st_atime_ns, times.st_mtime_ns))  # as chmod leaves it
+    assert len(loaded(folder, skip_unreadable=True).train.labels) == 18
+
+
+def test_two_folders_may_share_a_cache(tmp_path):
+    for name, colour in (("one", 10), ("two", 200)):
+        for c in ("a", "b"):
+            (tmp_path / name / c).mkdir(parents=True)
+            for i in range(4):
+                path = tmp_path / name / c / f"{i}.bmp"
+                Image.new("RGB", (8, 8), (colour,) * 3).save(path)
+                os.utime(path, ns=(0, 0))
+    for _ in range(2):
+        for name, colour in (("one", 10), ("two", 200)):
+            data = loaded(tmp_path / name, cache=str(tmp_path / "cache"), test_size=2)
+            assert (data.train.inputs == colour).all()
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_two_processes_may_decode_the_same_folder_at_once(folder):
+    script = (
+        "import sys; from kdlab.data import ImageFolderData; "
+        "data = ImageFolderData(root=sys.argv[1], image_size=8, val_size=0); data.setup(); print(len(data.train.labels))"
+    )
+    both = [
+        subprocess.Popen([sys.executable, "-c", script, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        for _ in range(2)
+    ]
+    assert [process.communicate(timeout=100)[0].strip() for process in both] == [b"18", b"18"]
+    assert len(list((folder / ".kdlab").iterdir())) == 2
+
+
+def test_images_of_more_than_8_bits_are_unreadable_rather_than_white(tmp_path):
+    paint(tmp_path, 3)
+    deep = np.linspace(0, 65535, 64, dtype=np.uint16).reshape(8, 8)
+    Image.fromarray(deep).save(tmp_path / "red" / "deep.png")
+    with pytest.raises(DataError, match=r"deep\.png: its pixels are no bytes"):
+        loaded(tmp_path)
+
+
+def test_numbered_classes_are_sorted_as_numbers(tmp_path):
+    for i in range(12):
+        (tmp_path / str(i)).mkdir()
+    data = ImageFolderData(root=str(tmp_path), held_out_classes=[2])
+    assert data.class_names == tuple(map(str, range(12)))
+    assert data.held_out == [2]
+
+
 def test_other_files_and_hidden_ones_are_no_images(folder):
     (folder / "train" / "red" / "notes.txt").write_text("mine")
     (folder / "train" / "red" / "._000.png").write_bytes(b"what a Mac leaves")
     (folder / "train" / ".cache").mkdir()
+    (folder / "train" / "red" / ".thumbnails").mkdir()
+    Image.new("RGB", (8, 8)).save(folder / "train" / "red" / ".thumbnails" / "000.png")
     assert len(loaded(folder).train.labels) == 18
 
 
@@ -252,7 +321,7 @@ def test_a_wrong_argument_is_named(folder, wrong, message):
 
 def test_the_manifest_names_what_the_copy_was_made_from(folder):
     loaded(folder)
-    manifest = json.loads((folder / ".kdlab" / "train-8px-3ch" / "manifest.json").read_text())
+    manifest = json.loads((copy_of(folder, "train") / "manifest.json").read_text())
     assert manifest["source"]["format"] == {"size": 8, "channels": 3}
     assert [name for name, *_ in manifest["source"]["files"]][:2] == ["blue/000.png", "blue/001.png"]
     assert manifest["unreadable"] == {}

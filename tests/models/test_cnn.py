@@ -46,7 +46,7 @@ def test_a_wrong_argument_is_named(wrong, message):
 
 
 def test_a_residual_block_with_no_residual_is_its_shortcut():
-    net = ResNet(depth=8, channels=3, outputs=10).eval()
+    net = ResNet(depth=8, image_channels=3, outputs=10).eval()
     first, second, _ = net.blocks
     for block in (first, second):
         nn.init.zeros_(block.residual[-1].weight)
@@ -61,10 +61,10 @@ def test_a_residual_block_with_no_residual_is_its_shortcut():
 @pytest.mark.parametrize("depth", [18, 2, 20.0])
 def test_a_depth_that_is_no_6n_plus_2_is_refused(depth):
     with pytest.raises(ValueError, match=f"depth={depth}: must be 6n"):
-        ResNet(depth=depth, channels=3, outputs=10)
+        ResNet(depth=depth, image_channels=3, outputs=10)
 
 
-@pytest.mark.parametrize("net", [CNN(**SMALL), ResNet(depth=8, channels=1, outputs=4)])
+@pytest.mark.parametrize("net", [CNN(**SMALL), ResNet(depth=8, image_channels=1, outputs=4)])
 def test_saved_weights_are_those_of_any_memory_format(net, tmp_path):
     torch.save(net.state_dict(), tmp_path / "net.pt")
     weights = torch.load(tmp_path / "net.pt", weights_only=True)

@@ -51,13 +51,14 @@ def test_an_experiment_without_a_comparison_has_no_lines():
 
 
 def test_the_csv_file_leaves_blank_what_there_is_not(tmp_path):
-    write_comparison(comparison_lines(results()), tmp_path / "comparison.csv")
+    write_comparison(results(), comparison_lines(results()), tmp_path / "comparison.csv")
     with (tmp_path / "comparison.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
     assert [row["kdlab"] for row in table] == ["70", "59926", "0.132", "0.625", "", ""]
     assert [row["source"] for row in table] == ["67", "59926", "", "0.5", "12", ""]
     assert table[3]["classes"] == "1+2"
     assert table[2]["correction"] == "prior"
+    assert {(row["source_dataset"], row["dataset"]) for row in table} == {("mnist", "mnist")}
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "cifar10"])

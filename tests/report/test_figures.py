@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from kdlab.report import decision_regions, loss_curves, misclassified, unseen_accuracy
-from kdlab.report.palette import colours
+from kdlab.report.palette import colours, line_styles
 from kdlab.results import Fit, Results, Row
 
 
@@ -114,3 +114,4 @@ def test_bars_show_what_each_student_knows_of_its_unseen_classes():
 @pytest.mark.parametrize("count", [2, 7, 12])
 def test_colours_are_distinct(count):
     assert len(set(colours(count))) == count
+    assert len({str(style) for style in line_styles(count)}) == count
