@@ -4,13 +4,14 @@ The full figures are in docs/experiments.md.
 """
 
 import csv
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from PIL import Image
 
 from kdlab.checks import check
@@ -47,7 +48,7 @@ TINY = {
     "cifar10_compression": [
         "data=image_folder", "data.root=digits", "trainer=cpu", "teacher.max_epochs=8", "student.max_epochs=6",
         "teacher.net.channels=[8,16,32,32]", "student.net.channels=[4,8,16,16]", "teacher.net.widths=[32]",
-        "student.net.widths=[16]", "augment@teacher.augment=none", "augment@student.augment=none",
+        "student.net.widths=[16]", "augment@teacher.augment=none", "optimizer.lr=0.01", "data.passes_per_epoch=3",
     ],
 }  # fmt: skip
 
@@ -97,7 +98,7 @@ def test_an_experiments_config_is_right_and_its_file_begins_with_a_question_and_
     check(composed(name))
     header = (CONFIGS / "experiment" / f"{name}.yaml").read_text().split("\n")
     assert header[0] == "# @package _global_"
-    assert "?" in header[1] or "Look at" in header[1] or header[1].endswith(("9.", "one."))
+    assert "?" in header[1]
     assert f"python -m kdlab.train +experiment={name}" in "\n".join(header[2:5])
     comments = "\n".join(line for line in header if line.startswith("#"))
     assert "Source: " in comments or "source" in comments
@@ -115,15 +116,15 @@ def test_every_line_of_a_comparison_is_about_an_arm_and_a_metric_of_the_experime
     assert len(set(shown)) == len(shown)
 
 
-def test_every_figure_of_the_sources_is_the_published_one():
-    """Against the list in docs/experiments.md, which quotes the sources."""
-    table = (CONFIGS.parent / "docs" / "experiments.md").read_text()
-    for name in EXPERIMENTS:
-        for row in OmegaConf.to_container(composed(name).comparison.rows):
-            if row.get("source"):
-                number = row["source"]
-                forms = {f"{number:,}", f"{number}", f"{100 * number:.1f} %", f"{100 * number:.2f} %"}
-                assert any(form in table for form in forms), (name, row)
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_figure_of_a_source_stands_in_the_experiments_section_of_the_docs_too(name):
+    text = (CONFIGS.parent / "docs" / "experiments.md").read_text()
+    section = text.split(f"\n## {name}\n")[1].split("\n## ")[0]
+    stated = set(re.findall(r"\d[\d,.]*\d|\d", section))
+    for row in composed(name).comparison.rows:
+        if (figure := row.get("source")) is not None:
+            forms = {f"{figure:,}", f"{figure}", f"{100 * figure:.0f}", f"{100 * figure:.1f}", f"{100 * figure:.2f}"}
+            assert forms & stated, row
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -146,7 +147,7 @@ def test_a_run_ends_with_its_comparison_its_curves_and_its_figures(name, tiny):
 
 def test_paper_mnist_distillation_closes_part_of_the_gap_to_the_teacher(tiny):
     results, _ = tiny("paper_mnist")
-    assert value(results, "teacher", "errors") < value(results, "distilled", "errors") + 5
+    assert value(results, "teacher", "errors") < value(results, "baseline", "errors")
     assert value(results, "distilled", "errors") < value(results, "baseline", "errors")
 
 
@@ -204,7 +205,7 @@ def test_cnn_temperature_some_temperature_is_no_worse_than_training_on_labels(ti
 
 def test_soft_or_hard_soft_targets_alone_do_not_do_poorly(tiny):
     results, _ = tiny("soft_or_hard")
-    assert value(results, "a1_t4", "errors") <= value(results, "a0", "errors") + 5
+    assert value(results, "a1_t4", "errors") < value(results, "a0", "errors")
 
 
 def test_cifar10_compression_states_costs_and_both_splits(tiny):
@@ -212,7 +213,8 @@ def test_cifar10_compression_states_costs_and_both_splits(tiny):
     assert results.dataset == "digits"
     sizes = [results.find(arm, "all", "parameters", split="cost").value for arm in ("teacher", "student", "distilled")]
     assert sizes[0] > 2.5 * sizes[1] == 2.5 * sizes[2]
-    assert value(results, "distilled", "accuracy") > value(results, "student", "accuracy") - 0.02
+    # On images as easy as these the soft targets have nothing to add; they must not cost more than a few errors.
+    assert value(results, "distilled", "accuracy") > value(results, "student", "accuracy") - 0.03
     assert results.find("distilled", "all", "accuracy", split="train").n == 1212
 
 

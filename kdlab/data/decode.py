@@ -125,7 +125,7 @@ def _complaint(root: Path, unreadable: dict[str, str]) -> str:
     shown = [f"  {root / name}: {reason}" for name, reason in list(unreadable.items())[:SHOWN]]
     more = [f"  … and {len(unreadable) - SHOWN} more"] if len(unreadable) > SHOWN else []
     return "\n".join(
-        [f"{len(unreadable)} images below {root} cannot be read:", *shown, *more,
+        [f"{len(unreadable)} image{'s' * (len(unreadable) > 1)} below {root} cannot be read:", *shown, *more,
          "Mend or remove them, or leave them out with data.skip_unreadable=true."]
     )  # fmt: skip
 

@@ -233,7 +233,8 @@ def test_two_folders_may_share_a_cache(tmp_path):
 def test_two_processes_may_decode_the_same_folder_at_once(folder):
     script = (
         "import sys; from kdlab.data import ImageFolderData; "
-        "data = ImageFolderData(root=sys.argv[1], image_size=8, val_size=0); data.setup(); print(len(data.train.labels))"
+        "data = ImageFolderData(root=sys.argv[1], image_size=8, val_size=0); data.setup(); "
+        "print(len(data.train.labels))"
     )
     both = [
         subprocess.Popen([sys.executable, "-c", script, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
