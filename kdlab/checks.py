@@ -18,12 +18,13 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
 from kdlab import hardware
-from kdlab.data import SPLITS, ClassificationData
+from kdlab.data import ClassificationData
 from kdlab.data.held_out import class_indices
 from kdlab.errors import ConfigError
 from kdlab.losses import LossTerms
 from kdlab.recipes import TARGETS, arm_recipe, fill_in, student_recipe, teacher_recipe
 from kdlab.report.comparison import comparison_problems
+from kdlab.results import SPLITS
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 # Parts of the student's recipe that stand at the top of the config; the others stand under `student`.

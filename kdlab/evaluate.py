@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from kdlab import checkpoints, hardware
 from kdlab.bench import Bench, new_network
 from kdlab.correction import class_prior, oracle_offsets, prior_offsets
-from kdlab.data import SPLITS, ClassificationData, digits_instead_of
+from kdlab.data import ClassificationData, digits_instead_of
 from kdlab.data.held_out import class_indices
 from kdlab.errors import DataError, KdlabError
 from kdlab.evaluation import measure, offset_rows
 from kdlab.recipes import arm_recipe, teacher_recipe
 from kdlab.report.terminal import summary
-from kdlab.results import Correction, Results, Row, read
+from kdlab.results import SPLITS, Correction, Results, Row, read
 
 SHOWN = 5
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 from kdlab.errors import KdlabError
 
 SCHEMA_VERSION = 1
+SPLITS = ("train", "val", "test")
 Correction = Literal["none", "prior", "oracle"]
 
 

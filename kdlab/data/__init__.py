@@ -7,11 +7,10 @@ from kdlab.data.digits import DigitsData
 from kdlab.data.fallback import digits_instead_of, load
 from kdlab.data.image_folder import ImageFolderData
 from kdlab.data.mnist import MNISTData
-from kdlab.data.module import SPLITS, ClassificationData
+from kdlab.data.module import ClassificationData
 from kdlab.data.samples import Batch, Samples
 
 __all__ = [
-    "SPLITS",
     "Affine",
     "Batch",
     "BlobsData",

@@ -20,7 +20,6 @@ from kdlab.seeds import derive
 
 # So many samples are fetched at once: what surrounds a step of a small network costs as much as the step itself.
 SAMPLES_PER_FETCH = 2048
-SPLITS = ("train", "val", "test")
 
 
 class ClassificationData(LightningDataModule, ABC):

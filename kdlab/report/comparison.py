@@ -9,8 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from kdlab.data import SPLITS
-from kdlab.results import Correction, Results, write_csv
+from kdlab.results import SPLITS, Correction, Results, write_csv
 
 KEYS = ("source", "dataset", "rows")
 DEFAULTS = {"split": "test", "classes": "all", "correction": "none", "source": None}
