@@ -58,5 +58,7 @@ def decision_regions(
         panel.set(title=name, xlim=extent[:2], ylim=extent[2:], aspect="equal")
     for panel in panels[len(probabilities) :]:
         panel.remove()
+    for panel in panels[max(0, len(probabilities) - columns) : len(probabilities)]:  # with nothing below
+        panel.xaxis.set_tick_params(labelbottom=True)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", frameon=False)
     return figure

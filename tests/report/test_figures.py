@@ -63,6 +63,8 @@ def test_panels_fill_their_grid_as_well_as_they_can(count, columns):
     )  # fmt: skip
     assert len(figure.axes) == count
     assert figure.axes[0].get_gridspec().ncols == columns
+    lowest = figure.axes[-min(columns, count) :]
+    assert all(panel.xaxis.get_tick_params()["labelbottom"] for panel in lowest)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
