@@ -11,7 +11,8 @@ from typing import ClassVar
 import pytest
 import torch
 
-from kdlab.data import ClassificationData, Samples
+from kdlab.data import ClassificationData, Samples, official
+from kdlab.data.download import DownloadFailed
 
 
 class Stripes(ClassificationData):
@@ -53,6 +54,18 @@ def mnist_folder(tmp_path: Path) -> Path:
         )
         (raw / f"{split}-labels-idx1-ubyte").write_bytes(struct.pack(">2i", 0x801, n) + labels.numpy().tobytes())
     return tmp_path
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """An empty working folder, no data anywhere, and a network that does not answer."""
+
+    def fail(code, into, silence=20.0):
+        raise DownloadFailed("no answer from the network within 20 seconds")
+
+    monkeypatch.setattr(official, "bounded_download", fail)
+    monkeypatch.delenv("KDLAB_DATA_DIR", raising=False)
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
 
 
 CommandLine = Callable[..., subprocess.CompletedProcess[str]]

@@ -9,8 +9,7 @@ import pytest
 import torch
 from torchvision.datasets import CIFAR10
 
-from kdlab.data import CIFAR10Data, cifar10, official
-from kdlab.data.download import DownloadFailed
+from kdlab.data import CIFAR10Data, cifar10
 from kdlab.errors import DataError, DataNotFound
 
 
@@ -32,16 +31,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setattr(CIFAR10, part, [[name, checksums[name]] for name, _ in getattr(CIFAR10, part)])
     monkeypatch.setattr(CIFAR10, "meta", CIFAR10.meta | {"md5": checksums["batches.meta"]})
     return tmp_path
-
-
-@pytest.fixture
-def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    def fail(code, into, silence=20.0):
-        raise DownloadFailed("no answer from the network within 20 seconds")
-
-    monkeypatch.setattr(official, "bounded_download", fail)
-    monkeypatch.delenv("KDLAB_DATA_DIR", raising=False)
-    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
 
 
 @pytest.mark.parametrize("where", ["root", "environment"])

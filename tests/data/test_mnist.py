@@ -6,21 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from kdlab.data import DigitsData, MNISTData, load, official
-from kdlab.data.download import DownloadFailed
+from kdlab.data import DigitsData, MNISTData, load
 from kdlab.errors import DataError, DataNotFound
 
 FILES = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
-
-
-@pytest.fixture
-def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    def fail(code, into, silence=20.0):
-        raise DownloadFailed("no answer from the network within 20 seconds")
-
-    monkeypatch.setattr(official, "bounded_download", fail)
-    monkeypatch.delenv("KDLAB_DATA_DIR", raising=False)
-    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
 
 
 def test_found_in_root(mnist_folder, no_network):
