@@ -35,6 +35,7 @@ def run(config: DictConfig, folder: Path) -> Results:
     Raises:
         ConfigError: when the config cannot be run; nothing has been read or trained then.
         DataError: when the data set cannot be had, or not be used.
+        CheckpointError: when the teacher's weights cannot be loaded.
         Diverged: when a fit's loss is no longer finite.
     """
     check(config)
