@@ -1,6 +1,7 @@
 """The pictures of a run: what its networks answer, handed to the figures of `kdlab.report`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
@@ -16,27 +17,21 @@ MARGIN = 0.5
 POINTS = 400
 
 
-def illustrate(
-    bench: Bench,
-    nets: Mapping[str, Judged],
-    curves: Mapping[str, Sequence[tuple[int, str, float]]],
-    evaluation: Evaluation,
-    results: Results,
-) -> None:
-    """Save each figure that applies to the run as PNG in its folder's `figures/`."""
-    folder = bench.folder / "figures"
+def save_figures(figures: Iterable[tuple[str, Figure]], folder: Path) -> None:
+    """Save each (name, figure) as PNG in `folder`, which is made."""
     folder.mkdir(exist_ok=True)
-    for name, figure in _figures(bench, nets, curves, evaluation, results):
+    for name, figure in figures:
         figure.savefig(folder / f"{name}.png", dpi=110)
 
 
-def _figures(
+def figures_of(
     bench: Bench,
     nets: Mapping[str, Judged],
     curves: Mapping[str, Sequence[tuple[int, str, float]]],
     evaluation: Evaluation,
     results: Results,
 ) -> Iterator[tuple[str, Figure]]:
+    """Yield (name, figure) for each figure that applies to the run."""
     yield "loss_curves", loss_curves({arm: points for arm, points in curves.items() if points})
     if any(row.classes == "unseen" and row.correction == "prior" and row.split == "test" for row in results.rows):
         yield "unseen_accuracy", unseen_accuracy(results)

@@ -18,7 +18,7 @@ from kdlab.data import load
 from kdlab.data.held_out import class_indices
 from kdlab.evaluate import Judged, evaluate
 from kdlab.fit import fit
-from kdlab.illustrate import illustrate
+from kdlab.illustrate import figures_of, save_figures
 from kdlab.modules import CachedTeacher, Classifier, Distilled, LiveTeacher, Teacher
 from kdlab.modules.trained import TrainedNetwork
 from kdlab.recipes import Recipe, arm_recipe, fill_in, teacher_recipe
@@ -57,7 +57,8 @@ def run(config: DictConfig, folder: Path) -> Results:
         splits=config.evaluation.splits,
         shared_offset=config.evaluation.prior_offsets == "shared",
     )
-    costs = cost_rows({name: fit.net for name, fit in fits.items()}, folder / "checkpoints", data)
+    if config.evaluation.cost:
+        evaluation.rows.extend(cost_rows({name: fit.net for name, fit in fits.items()}, folder / "checkpoints", data))
     results = Results(
         experiment=config.name,
         dataset=data.name,
@@ -66,13 +67,13 @@ def run(config: DictConfig, folder: Path) -> Results:
         config=OmegaConf.to_container(config, resolve=True),  # type: ignore[arg-type]
         environment=hardware.environment(bench.hardware),
         fits=[fit.record for fit in fits.values()],
-        rows=[*evaluation.rows, *(costs if config.evaluation.cost else ())],
+        rows=evaluation.rows,
     )
     write(results, folder / "results.json")
     curves = {name: fit.curves for name, fit in fits.items()}
     write_curves(curves, folder / "curves.csv")
     _report(results, folder)
-    illustrate(bench, nets, curves, evaluation, results)
+    save_figures(figures_of(bench, nets, curves, evaluation, results), folder / "figures")
     return results
 
 

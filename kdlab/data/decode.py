@@ -3,7 +3,7 @@
 A decoded set is a folder with `images.npy` (N, C, size, size) and `manifest.json`, which says what it was made from.
 """
 
-import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -92,7 +92,8 @@ def decoded(
                 continue
             if unreadable and not skip_unreadable:
                 raise DataError(_complaint(root, unreadable))
-            return Decoded(images, [file for file in files if file not in unreadable])
+            readable = [file for file in files if file not in unreadable]
+            return Decoded(images[: len(readable)], readable)
         _decode_into(target, title, root, files, image_format, source)
     raise DataError(f"{target} does not hold what was just written there; give data.cache=FOLDER")
 
@@ -147,13 +148,20 @@ def _decode_into(
         (scratch / MANIFEST).write_text(json.dumps(manifest))
         if _read(target, source) is None:  # unless another process was first
             shutil.rmtree(target, ignore_errors=True)
-            with contextlib.suppress(OSError):
-                scratch.rename(target)
+            _rename_unless_there(scratch, target)
         _remove_outdated(target, source)
     except OSError as error:
         raise DataError(f"the decoded images cannot be kept in {cache}: {error}; give data.cache=FOLDER") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _rename_unless_there(scratch: Path, target: Path) -> None:
+    try:
+        scratch.rename(target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # of another process, just as whole
+            raise
 
 
 def _remove_outdated(target: Path, source: dict[str, Any]) -> None:
@@ -170,29 +178,25 @@ def _remove_outdated(target: Path, source: dict[str, Any]) -> None:
 def _decode_all(
     target: Path, title: str, root: Path, files: Sequence[str], image_format: ImageFormat
 ) -> dict[str, str]:
-    """Write the images that can be read, in order; return (name: reason) of those that cannot."""
+    """Write the images that can be read, in order, and zeros behind; return (name: reason) of those that cannot."""
     shape = (image_format.channels, image_format.size, image_format.size)
     unreadable: dict[str, str] = {}
     count = 0
-    raw = target.with_suffix(".raw")
+    array = np.lib.format.open_memmap(target, mode="w+", dtype=np.uint8, shape=(len(files), *shape))
     loader = DataLoader(
         _Files(root, files, image_format),
         batch_size=FILES_PER_TASK,
         collate_fn=as_fetched,
         num_workers=_workers(len(files)),
     )
-    with raw.open("wb") as out, Progress(console=Console(stderr=True)) as progress:
+    with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task(title, total=len(files))
         for images, problems in loader:
-            out.write(images.tobytes())
+            array[count : count + len(images)] = images
             count += len(images)
             unreadable.update(problems)
             progress.advance(task, len(images) + len(problems))
-    array = np.lib.format.open_memmap(target, mode="w+", dtype=np.uint8, shape=(count, *shape))
-    if count:
-        array[:] = np.memmap(raw, dtype=np.uint8, mode="r", shape=(count, *shape))
     array.flush()
-    raw.unlink()
     return unreadable
 
 

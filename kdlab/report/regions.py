@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -37,12 +38,7 @@ def decision_regions(
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     palette = np.array(colours(len(class_names)))
     for panel, (name, p) in zip(panels, probabilities.items(), strict=False):
-        blend = p.numpy() @ (0.45 * palette + 0.55)
-        panel.imshow(blend.clip(0, 1), origin="lower", extent=extent, interpolation="bilinear")
-        first = p.argmax(dim=2).numpy()
-        if len(np.unique(first)) > 1:
-            for c in np.unique(first):
-                panel.contour(first == c, levels=[0.5], colors="black", linewidths=0.8, extent=extent)
+        _draw_regions(panel, p, palette, extent)
         for c, class_name in enumerate(class_names):
             mine = inputs[labels == c].numpy()
             unseen = c in held_out
@@ -62,3 +58,12 @@ def decision_regions(
         panel.xaxis.set_tick_params(labelbottom=True)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", frameon=False)
     return figure
+
+
+def _draw_regions(panel: Any, p: Tensor, palette: np.ndarray, extent: tuple[float, float, float, float]) -> None:
+    blend = p.numpy() @ (0.45 * palette + 0.55)
+    panel.imshow(blend.clip(0, 1), origin="lower", extent=extent, interpolation="bilinear")
+    first = p.argmax(dim=2).numpy()
+    if len(np.unique(first)) > 1:
+        for c in np.unique(first):
+            panel.contour(first == c, levels=[0.5], colors="black", linewidths=0.8, extent=extent)
