@@ -63,7 +63,7 @@ def kdlab(data: MNISTData, logits: Tensor, machine: hardware.Hardware) -> None:
     )
     view = data.for_fit(held_out=[], augment=nn.Identity(), order_seed=0)
     with tempfile.TemporaryDirectory() as folder:
-        fit("distilled", module, view, max_epochs=1, seed=0, hardware=machine, folder=Path(folder))
+        fit("distilled", module, view, max_epochs=1, seed=0, hardware=machine, board=Path(folder) / "board")
 
 
 def bare(data: MNISTData, logits: Tensor, machine: hardware.Hardware) -> None:

@@ -9,34 +9,47 @@ from hydra.utils import instantiate
 from lightning import seed_everything
 from torch import Tensor, nn
 
+from kdlab.curves import Point
 from kdlab.data import ClassificationData
 from kdlab.hardware import Hardware
 from kdlab.inference import logits_of
 from kdlab.recipes import Recipe
 from kdlab.results import Fit
 from kdlab.seeds import derive
+from kdlab.store import Store
 
 
 class Bench(NamedTuple):
-    """The data, the hardware, and the folder of the run."""
+    """The data, the hardware, the folder of the run, the store, and the sweep's folder where the run is a point of one.
+
+    `store` is None for a run that keeps and reuses no fit, `sweep` for a run of its own.
+    """
 
     data: ClassificationData
     hardware: Hardware
     folder: Path
+    store: Store | None = None
+    sweep: Path | None = None
 
     def logits(self, net: nn.Module, inputs: Tensor) -> Tensor:
         """Return `net`'s logits (N, C) for stored inputs (N, …)."""
         return logits_of(net, inputs, self.data.scale, self.hardware.device)
 
+    def board(self, arm: str, key: str) -> Path:
+        """Return the folder of a fit's TensorBoard files: one, too, for all points of a sweep that share the fit."""
+        if self.sweep:
+            return self.sweep / "tensorboard" / f"{arm}_{key[:8]}"
+        return self.folder / "tensorboard" / arm
+
 
 @dataclass
 class Trained:
-    """A finished fit: its network, its entry in the results, its curves, and the classes that it has never seen."""
+    """A finished fit: its network, its entry in the results, its curve, and the classes that it has never seen."""
 
     net: nn.Module
     record: Fit
     bench: Bench
-    curves: list[tuple[int, str, float]]
+    curve: list[Point]
     held_out: list[int]
 
     @cached_property

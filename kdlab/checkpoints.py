@@ -1,6 +1,8 @@
 """A network's weights as files: bare state_dicts, nothing pickled but tensors."""
 
 import hashlib
+import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,6 +25,18 @@ def save(net: nn.Module, path: Path) -> None:
     path.parent.mkdir(exist_ok=True)
     part = path.with_suffix(".part")
     torch.save(net.state_dict(), part)
+    part.replace(path)
+
+
+def link(weights: Path, path: Path) -> None:
+    """Give a file of weights a second name, `path`; a copy where the file system cannot link."""
+    path.parent.mkdir(exist_ok=True)
+    part = path.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    try:
+        os.link(weights, part)
+    except OSError:
+        shutil.copy(weights, part)
     part.replace(path)
 
 

@@ -4,25 +4,19 @@ Each part states its own limits: it is built here once, as the run will build it
 reported under the part's key, one problem a line.
 """
 
-import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from torch import nn
 
 from kdlab import hardware
 from kdlab.data import ClassificationData
-from kdlab.data.held_out import class_indices
 from kdlab.errors import ConfigError
-from kdlab.losses import LossTerms
-from kdlab.recipes import TARGETS, arm_recipe, fill_in, student_recipe, teacher_recipe
+from kdlab.part_checks import build, check_part, shown
+from kdlab.recipes import arm_recipe, fill_in, student_recipe, teacher_recipe
 from kdlab.report.comparison import comparison_problems
 from kdlab.results import SPLITS
 
@@ -43,36 +37,39 @@ TOP_KEYS = (
     "trainer",
     "evaluation",
     "comparison",
+    "store",
 )
 SECTIONS = {
     "data": ("_target_",),
     "teacher": (*RECIPE, "checkpoint"),
     "student": (*RECIPE, "loss", "targets", "held_out_classes"),
     "arms": (),
-    "trainer": ("accelerator", "precision"),
+    "trainer": ("accelerator", "precision", "devices"),
     "evaluation": ("splits", "prior_offsets", "cost"),
+    "store": ("folder", "refresh"),
 }
 
 
-def check(config: DictConfig, data: ClassificationData | None = None) -> None:
+def check(config: DictConfig, data: ClassificationData | None = None, *, in_sweep: bool = False) -> None:
     """Check all of a composed config.
 
     Args:
         config: as composed.
         data: to check against; None for the data set that the config names.
+        in_sweep: whether it is that of one point of a sweep.
 
     Raises:
         ConfigError: with every problem: the key, its value, and what is allowed.
     """
     if misshapen := list(dict.fromkeys(_shape_problems(config))):
         raise ConfigError(misshapen)
-    problems = [*_run_problems(config)]
+    problems = [*_run_problems(config), *_device_problems(config, in_sweep), *_store_problems(config)]
     # A data set whose settings are wrong still has the shape and the classes that networks are checked against.
-    data = data or _build("data", config.data, problems) or _build("data", {"_target_": config.data._target_}, [])
+    data = data or build("data", config.data, problems) or build("data", {"_target_": config.data._target_}, [])
     if data is not None:
         config = fill_in(config, data)
     for path, part, value in _parts(config, problems):
-        _check_part(path, part, value, data, problems)
+        check_part(path, part, value, data, problems)
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
 
@@ -90,7 +87,7 @@ def _shape_problems(config: DictConfig) -> Iterator[str]:
         if section not in plain:
             yield f"{section}: is missing"
         elif not isinstance(plain[section], dict):
-            yield f"{section}={_typed(plain[section])}: must be a mapping"
+            yield f"{section}={shown(plain[section])}: must be a mapping"
         else:
             yield from (f"{section}.{key}: is missing" for key in keys if key not in plain[section])
             if section not in ("data", "arms"):  # the first is checked by its class, the second has any names
@@ -107,33 +104,53 @@ def _unknown(prefix: str, section: dict[str, Any], keys: tuple[str, ...]) -> Ite
     yield from (f"{prefix}{key}: no such key; there are {', '.join(keys)}" for key in section if key not in keys)
 
 
-def _typed(value: Any) -> Any:
-    return "null" if value is None else value
-
-
 def _run_problems(config: DictConfig) -> Iterator[str]:
-    try:
-        hardware.choose(config.trainer.accelerator, config.trainer.precision)
-    except ValueError as error:
-        yield from (f"trainer.{line}" for line in str(error).split("\n"))
     yield from _evaluation_problems(config)
     plain: Any = OmegaConf.to_container(config, resolve=True)
     yield from comparison_problems(plain["comparison"])
     if not (isinstance(config.name, str) and NAME.fullmatch(config.name)):
-        yield f"name={_typed(config.name)}: names a folder; letters, digits, '_', '-' and '.' are allowed"
+        yield f"name={shown(config.name)}: names a folder; letters, digits, '_', '-' and '.' are allowed"
     if not config.arms:
         yield "arms: there is none; choose an experiment (+experiment=dark_knowledge) or add one (+arms.distilled={})"
+
+
+def _device_problems(config: DictConfig, in_sweep: bool) -> Iterator[str]:
+    trainer, batch_size = config.trainer, config.data.get("batch_size", 1)
+    try:
+        devices = hardware.choose(trainer.accelerator, trainer.precision, trainer.devices).devices
+    except ValueError as error:
+        yield from (f"trainer.{line}" for line in str(error).split("\n"))
+        return
+    if devices > 1 and in_sweep:
+        yield (
+            f"trainer.devices={devices}: a sweep gives each of its jobs one device; leave out -m to spread one fit "
+            "over several, or leave trainer.devices=1 and let the jobs run side by side (hydra.launcher.slots)"
+        )
+    if isinstance(batch_size, int) and batch_size % devices:
+        yield f"data.batch_size={batch_size}: must be a multiple of trainer.devices={devices}, which share each batch"
+
+
+def _store_problems(config: DictConfig) -> Iterator[str]:
+    folder, refresh = config.store.folder, config.store.refresh
+    if not (folder is None or (isinstance(folder, str) and folder)):
+        yield f"store.folder={folder}: must be a folder, or null to keep nothing"
+    elif folder is not None and Path(folder).expanduser().is_file():
+        yield f"store.folder={folder}: is a file; a folder is needed"
+    if not isinstance(refresh, bool):
+        yield f"store.refresh={shown(refresh)}: must be true or false"
 
 
 def _evaluation_problems(config: DictConfig) -> Iterator[str]:
     splits = config.evaluation.splits
     known = isinstance(splits, ListConfig) and all(split in SPLITS for split in splits)
-    if not known or not splits or len(set(splits)) < len(splits):
-        yield f"evaluation.splits={splits}: must be a list of one or more of {', '.join(SPLITS)}"
+    if splits is None:
+        pass
+    elif not known or not splits or len(set(splits)) < len(splits):
+        yield f"evaluation.splits={splits}: must be null, or a list of one or more of {', '.join(SPLITS)}"
     elif "val" in splits and config.data.get("val_size") == 0:
         yield f"evaluation.splits={splits}: there is no validation part, since data.val_size=0"
     if not isinstance(config.evaluation.cost, bool):
-        yield f"evaluation.cost={_typed(config.evaluation.cost)}: must be true or false"
+        yield f"evaluation.cost={shown(config.evaluation.cost)}: must be true or false"
     if config.evaluation.prior_offsets not in ("per_class", "shared"):
         yield f"evaluation.prior_offsets={config.evaluation.prior_offsets}: must be per_class or shared"
 
@@ -154,133 +171,3 @@ def _parts(config: DictConfig, problems: list[str]) -> Iterator[tuple[str, str, 
             problems += str(error).split("\n")
         else:
             yield from ((f"arms.{arm}.{part}", part, recipe[part]) for part in config.arms[arm] or {})
-
-
-def _check_part(path: str, part: str, value: Any, data: ClassificationData | None, problems: list[str]) -> None:
-    if part in VALUES:
-        problems += VALUES[part](path, value, data)
-    elif not (isinstance(value, dict) and "_target_" in value):
-        group = "model" if part == "net" else part
-        problems.append(
-            f"{path}={_typed(value)}: must be a mapping with a _target_; "
-            f"an option of the group {group} is chosen by {group}@{path}=OPTION"
-        )
-    elif part == "net" and data is None:
-        return  # its sizes may be the data set's, which is what must be mended first
-    else:
-        built = _build(path, value, problems)
-        if built is None:
-            return
-        if part == "optimizer":
-            _check_optimizer(path, value, built, problems)
-        elif part == "schedule":
-            _try(path, lambda: built(torch.optim.SGD([nn.Parameter(torch.zeros(1))]), 1), problems)
-        elif part == "loss":
-            problems += _loss_problems(path, built)
-        elif part == "augment" and data is not None:
-            problems += _augment_problems(path, built, data)
-        elif part == "net":
-            assert data is not None
-            problems += _net_problems(path, built, data)
-
-
-def _integer_problems(path: str, value: Any, *, least: int) -> Iterator[str]:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        yield f"{path}={_typed(value)}: must be an integer of at least {least}"
-
-
-def _patience_problems(path: str, value: Any, data: ClassificationData | None) -> Iterator[str]:
-    if value is None:
-        return
-    yield from _integer_problems(path, value, least=1)
-    if data is not None and data.val_size == 0:
-        yield f"{path}={value}: stopping early needs a validation part, but data.val_size=0"
-
-
-def _targets_problems(path: str, value: Any, data: ClassificationData | None) -> Iterator[str]:
-    if value not in TARGETS:
-        yield f"{path}={value}: must be one of {', '.join(TARGETS)}"
-    elif value.startswith("bayes") and data is not None and data.bayes_rule is None:
-        yield f"{path}={value}: the true posterior of {data.name} is not known; that of data=blobs is"
-
-
-def _held_out_problems(path: str, value: Any, data: ClassificationData | None) -> Iterator[str]:
-    if data is not None:
-        problems: list[str] = []
-        _try(path.removesuffix(".held_out_classes"), lambda: class_indices(value, data.class_names), problems)
-        yield from problems
-
-
-def _checkpoint_problems(path: str, value: Any, data: ClassificationData | None) -> Iterator[str]:
-    if value is not None and not (isinstance(value, str) and Path(value).expanduser().is_file()):
-        yield f"{path}={value}: no such file; a state_dict saved by torch.save, or .safetensors, is needed"
-
-
-# Parts of a recipe that are plain values; all others are built.
-VALUES: dict[str, Callable[[str, Any, ClassificationData | None], Iterator[str]]] = {
-    "max_epochs": lambda path, value, data: _integer_problems(path, value, least=1),
-    "seed": lambda path, value, data: _integer_problems(path, value, least=0),
-    "patience": _patience_problems,
-    "targets": _targets_problems,
-    "held_out_classes": _held_out_problems,
-    "checkpoint": _checkpoint_problems,
-}
-
-
-def _check_optimizer(path: str, node: dict[str, Any], built: Any, problems: list[str]) -> None:
-    lr = node.get("lr", 1.0)
-    if isinstance(lr, int | float) and not isinstance(lr, bool) and math.isfinite(lr) and lr > 0:
-        _try(path, lambda: built([nn.Parameter(torch.zeros(1))]), problems)
-    else:
-        problems.append(f"{path}.lr={lr}: must be a finite number above 0")
-
-
-def _loss_problems(path: str, loss: Any) -> Iterator[str]:
-    logits, targets = torch.zeros(2, 3, requires_grad=True), torch.zeros(2, dtype=torch.long)
-    try:
-        terms = loss(student_logits=logits, teacher_logits=logits.detach(), targets=targets)
-        scalar = all(getattr(terms, name).shape == () for name in LossTerms._fields)
-    except Exception as error:  # the user's own loss may fail in any way
-        yield f"{path}: must take (student_logits=, teacher_logits=, targets=) and return LossTerms: {error}"
-        return
-    if not scalar:
-        yield f"{path}: total, soft and hard must be scalars, averaged over the batch"
-
-
-def _augment_problems(path: str, augment: nn.Module, data: ClassificationData) -> Iterator[str]:
-    inputs = torch.zeros(2, *data.input_shape, dtype=torch.uint8)
-    try:
-        shape = tuple(augment(inputs).shape)
-    except Exception as error:  # an augmentation may fail in any way on inputs it was not made for
-        yield f"{path}: fails on {data.name}'s inputs of shape {data.input_shape}: {error}"
-        return
-    if shape != tuple(inputs.shape):
-        yield f"{path}: makes {shape[1:]} of {data.name}'s inputs of shape {data.input_shape}"
-
-
-def _net_problems(path: str, net: nn.Module, data: ClassificationData) -> Iterator[str]:
-    inputs, classes = torch.zeros(2, *data.input_shape, dtype=torch.uint8), len(data.class_names)
-    try:
-        with torch.no_grad():
-            shape = tuple(net.eval()(data.scale(inputs)).shape)
-    except Exception as error:  # a network may fail in any way on inputs it was not made for
-        yield f"{path}: fails on {data.name}'s inputs of shape {data.input_shape}: {error}"
-        return
-    if shape != (2, classes):
-        yield f"{path}: gives outputs of shape {shape} for 2 samples, but {data.name} has {classes} classes"
-
-
-def _build(path: str, node: Any, problems: list[str]) -> Any:
-    return _try(path, lambda: instantiate(node, _convert_="all"), problems)
-
-
-def _try(path: str, make: Callable[[], Any], problems: list[str]) -> Any:
-    """Return what `make` makes; where it raises, add what went wrong to `problems` and return None."""
-    try:
-        return make()
-    except Exception as error:  # any constructor, the user's own among them
-        cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
-        lines = str(cause).strip().split("\n")
-        names_keys = isinstance(cause, ValueError) and all(re.match(r"\w+=", line) for line in lines)
-        problems += [f"{path}.{line}" for line in lines] if names_keys else [f"{path}: {' '.join(lines)}"]
-        return None

@@ -1,10 +1,11 @@
-"""Content keys: the hash of everything that a fit's weights depend on."""
+"""Content keys: the hash of everything that a fit's weights depend on, and of nothing else.
 
-import hashlib
+No path, no name, no logging and no number of devices is in it.
+"""
+
 import inspect
 import json
 from collections.abc import Iterator, Mapping
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,19 +13,23 @@ from typing import Any
 from hydra.utils import get_object
 from torch import nn
 
+from kdlab.content_hash import code_hash, file_hash
 from kdlab.data import ClassificationData
 
 PACKAGE = Path(__file__).parent
 TRAINING_CODE = (
-    "bench.py", "data", "fit.py", "inference.py", "losses", "models", "modules", "pipeline.py", "schedules.py",
-    "seeds.py",
+    "bench.py", "data", "epochs.py", "fit.py", "inference.py", "losses", "models", "modules", "plan.py", "schedules.py",
+    "seeds.py", "training.py",
 )  # fmt: skip
+LIBRARIES = ("torch", "torchvision", "lightning")
+# Read with the code itself: who edits a file while a sweep runs does not change what the sweep is running.
+TRAINING_CODE_HASH = code_hash(PACKAGE, TRAINING_CODE)
 
 
-def content_key(
+def fit_contents(
     *, recipe: Mapping[str, Any], data: ClassificationData, precision: str, net: nn.Module, teacher_key: str | None
-) -> str:
-    """Return the content key of a fit, 16 hexadecimal digits.
+) -> dict[str, Any]:
+    """Return what a fit depends on, as plain values; their `short_hash` is the fit's content key.
 
     The code counts with the values: kdlab's own, and the source file of every class and function that the recipe names,
     of the network and of the data set, wherever they lie.
@@ -37,17 +42,17 @@ def content_key(
         teacher_key: the teacher's content key, where the fit depends on it.
     """
     named = [get_object(target) for target in _targets(recipe)]
-    parts = {
+    contents = {
         "recipe": recipe,
         "data": data.identity(),
         "precision": precision,
         "teacher": teacher_key,
         "parameters": [(name, list(value.shape)) for name, value in net.state_dict().items()],
-        "code": [_training_code(), *(_source_of(item) for item in (*named, type(net), type(data)))],
-        "libraries": {name: version(name) for name in ("torch", "lightning")},
+        "code": [TRAINING_CODE_HASH, *(_source_of(item) for item in (*named, type(net), type(data)))],
+        "libraries": {name: version(name) for name in LIBRARIES},
     }
-    text = json.dumps(parts, sort_keys=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    # As a file would hold them, so that what is read back has the same hash.
+    return json.loads(json.dumps(contents, allow_nan=False))
 
 
 def _targets(node: Any) -> Iterator[str]:
@@ -62,19 +67,11 @@ def _targets(node: Any) -> Iterator[str]:
             yield from _targets(item)
 
 
-@cache
-def _training_code() -> str:
-    digest = hashlib.sha256()
-    for name in TRAINING_CODE:
-        path = PACKAGE / name
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            digest.update(file.relative_to(PACKAGE).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
-    return digest.hexdigest()
-
-
 def _source_of(item: Any) -> str:
     try:
-        source = inspect.getsource(inspect.getmodule(item) or item)
-    except (OSError, TypeError):  # without a source file, as in a notebook
+        path = inspect.getsourcefile(inspect.getmodule(item) or item)
+    except TypeError:
+        path = None
+    if path is None or not Path(path).is_file():  # without a source file, as in a notebook
         return f"{item.__module__}.{item.__qualname__}"
-    return hashlib.sha256(source.encode()).hexdigest()
+    return file_hash(Path(path))

@@ -1,64 +1,40 @@
 """One fit: a network under training + its data + its recipe → a trained network."""
 
-import copy
 import logging
+import shutil
+import tempfile
 import time
 import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from lightning import Callback, LightningModule, Trainer, seed_everything
+import torch
+from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import TensorBoardLogger
-from torch import Tensor, nn
+from torch import nn
 
+from kdlab.curves import Point
 from kdlab.data import ClassificationData
+from kdlab.epochs import BestEpoch, CheckpointEachEpoch, SeedEachEpoch
 from kdlab.errors import Diverged
 from kdlab.hardware import Hardware
 from kdlab.modules.trained import TrainedNetwork
 from kdlab.progress import FitProgress
-from kdlab.seeds import derive
 
 # Lightning announces devices and products here; what a run uses stands in its results.
 logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
-
 
 log = logging.getLogger(__name__)
 
 
 class Fitted(NamedTuple):
-    """A trained network, on the CPU and in eval mode, what it took, and its curves as (epoch, figure, value)."""
+    """A trained network, on the CPU and in eval mode, what it took, and its curve."""
 
     net: nn.Module
     epochs: int
     seconds: float
-    curves: list[tuple[int, str, float]]
-
-
-class SeedEachEpoch(Callback):
-    """Make each epoch's randomness (dropout) a function of the fit's seed and the epoch's number."""
-
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-
-    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Seed anew."""
-        seed_everything(derive(self.seed, "epoch", trainer.current_epoch), verbose=False)
-
-
-class BestEpoch(Callback):
-    """Keep the weights of the epoch with the highest validation accuracy, the first of equals."""
-
-    def __init__(self) -> None:
-        self.epoch, self.accuracy = 0, -1.0
-        self.weights: dict[str, Tensor] = {}
-
-    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Compare the epoch that was just validated with the best so far."""
-        accuracy = float(trainer.callback_metrics["val/accuracy"])
-        if accuracy > self.accuracy:
-            self.epoch, self.accuracy = trainer.current_epoch + 1, accuracy
-            self.weights = copy.deepcopy(module.net.state_dict())  # type: ignore[union-attr]
+    curve: list[Point]
 
 
 def fit(
@@ -69,31 +45,41 @@ def fit(
     max_epochs: int,
     seed: int,
     hardware: Hardware,
-    folder: Path,
+    board: Path,
     patience: int | None = None,
+    checkpoint: Path | None = None,
 ) -> Fitted:
     """Train `module.net` on `data` for `max_epochs`; the last epoch's weights are the result, or the best epoch's.
 
     Args:
-        name: of the fit; its TensorBoard files go to `folder/tensorboard/<name>/`.
+        name: of the fit, for messages.
         module: the network with its loss and optimizer.
         data: this fit's view of the data.
         max_epochs: passes over the training samples.
         seed: of dropout; the data's view has its own.
         hardware: what to train on.
-        folder: of the run.
+        board: folder of its TensorBoard files; what lies there is replaced.
         patience: stop after so many epochs without a higher validation accuracy, and go back to the weights of the
             best epoch; None to take the last epoch's.
+        checkpoint: a file that is written after each epoch. Where it exists, the fit goes on from it, and ends with the
+            weights, bit for bit, that it would have had without the interruption. None for none.
 
     Raises:
         Diverged: when the loss is no longer finite.
         KeyboardInterrupt: on Ctrl-C.
     """
+    if checkpoint is None and hardware.devices > 1:  # by which the processes hand over what they trained
+        with tempfile.TemporaryDirectory() as scratch:
+            return fit(
+                name, module, data, max_epochs=max_epochs, seed=seed, hardware=hardware, board=board,
+                patience=patience, checkpoint=Path(scratch) / "epoch.ckpt",
+            )  # fmt: skip
     data.setup()
-    best = BestEpoch()
+    best, each_epoch = BestEpoch(), CheckpointEachEpoch(checkpoint)
     selection = [] if patience is None else [best, EarlyStopping("val/accuracy", mode="max", patience=patience)]
-    callbacks = [SeedEachEpoch(seed), FitProgress(name), *selection]
-    trainer = _trainer(name, data, max_epochs, callbacks, hardware, folder)
+    callbacks = [SeedEachEpoch(seed), FitProgress(name), *selection, each_epoch]
+    shutil.rmtree(board, ignore_errors=True)
+    trainer = _trainer(data, max_epochs, callbacks, hardware, board)
     start = time.perf_counter()
     with warnings.catch_warnings():
         # The data are in memory: worker processes would only slow the loaders down.
@@ -101,33 +87,48 @@ def fit(
         # Between Lightning and torch, no matter of the user's.
         warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
         try:
-            trainer.fit(module.train(), datamodule=data)
+            trainer.fit(module.train(), datamodule=data, ckpt_path=each_epoch.found(name))
         except Diverged as error:
             raise Diverged(f"{name}: {error}") from error
         except SystemExit as stop:  # Lightning's answer to Ctrl-C
             raise KeyboardInterrupt from stop
+    epochs, seconds = trainer.current_epoch, each_epoch.earlier_seconds + time.perf_counter() - start
+    if hardware.devices > 1:
+        epochs = _hand_over(module, best, each_epoch)
     if patience is not None:
         module.net.load_state_dict(best.weights)
         log.info("%s: epoch %d had the highest validation accuracy, %.2f%%", name, best.epoch, 100 * best.accuracy)
-    curves = [(epoch, figure, float(value)) for epoch, figure, value in module.curves]
-    return Fitted(module.net.cpu().eval(), trainer.current_epoch, time.perf_counter() - start, curves)
+    curve = [(epoch, figure, float(value)) for epoch, figure, value in module.curve]
+    return Fitted(module.net.cpu().eval(), epochs, seconds, curve)
 
 
 def _trainer(
-    name: str, data: ClassificationData, max_epochs: int, callbacks: list[Callback], hardware: Hardware, folder: Path
+    data: ClassificationData, max_epochs: int, callbacks: list[Callback], hardware: Hardware, board: Path
 ) -> Trainer:
     return Trainer(
         accelerator=hardware.accelerator,
-        devices=1,
+        devices=hardware.devices,
+        strategy="ddp_spawn" if hardware.devices > 1 else "auto",
+        use_distributed_sampler=False,  # the training data have theirs; every process validates on all
         precision=hardware.precision,  # type: ignore[arg-type]
         max_epochs=max_epochs,
-        logger=TensorBoardLogger(folder, name="tensorboard", version=name),
+        logger=TensorBoardLogger(board.parent, name="", version=board.name),
         log_every_n_steps=len(data.train_dataloader()),
         callbacks=callbacks,
         deterministic=hardware.accelerator == "gpu",
         limit_val_batches=1.0 if len(data.val_ids) else 0,
         num_sanity_val_steps=0,
-        enable_checkpointing=False,
         enable_model_summary=False,
         enable_progress_bar=False,
     )
+
+
+def _hand_over(module: TrainedNetwork, best: BestEpoch, each_epoch: CheckpointEachEpoch) -> int:
+    """Take what the processes of a fit on several devices left in their last checkpoint; return the epochs trained."""
+    assert each_epoch.path
+    state: dict[str, Any] = torch.load(each_epoch.path, "cpu", weights_only=True)
+    module.load_state_dict(state["state_dict"])
+    module.on_load_checkpoint(state)
+    if best.state_key in state["callbacks"]:
+        best.load_state_dict(state["callbacks"][best.state_key])
+    return int(state["epoch"]) + 1

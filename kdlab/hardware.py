@@ -12,10 +12,14 @@ PRECISIONS = ("auto", "32-true", "bf16-mixed")
 
 
 class Hardware(NamedTuple):
-    """A device and a precision in Lightning's words: `32-true`, or `bf16-mixed` for bfloat16 autocast."""
+    """A device, a precision in Lightning's words (`32-true`, or `bf16-mixed` for bfloat16 autocast), and a number.
+
+    `device` is the one for everything but fits, `devices` how many of its kind a fit is spread over.
+    """
 
     device: torch.device
     precision: str
+    devices: int = 1
 
     @property
     def accelerator(self) -> str:
@@ -23,7 +27,7 @@ class Hardware(NamedTuple):
         return "gpu" if self.device.type == "cuda" else "cpu"
 
 
-def choose(accelerator: str, precision: str) -> Hardware:
+def choose(accelerator: str, precision: str, devices: int = 1) -> Hardware:
     """Resolve `auto`: a GPU if there is one; bfloat16 where the hardware multiplies it fast, else float32.
 
     Raises:
@@ -36,15 +40,19 @@ def choose(accelerator: str, precision: str) -> Hardware:
         problems.append(f"precision={precision}: must be one of {', '.join(PRECISIONS)}")
     if accelerator == "gpu" and not torch.cuda.is_available():
         problems.append("accelerator=gpu: this machine has no usable GPU; take trainer=auto or trainer=cpu")
+    on_gpu = accelerator != "cpu" and torch.cuda.is_available()
+    if not isinstance(devices, int) or isinstance(devices, bool) or devices < 1:
+        problems.append(f"devices={devices}: must be an integer of at least 1")
+    elif on_gpu and devices > torch.cuda.device_count():
+        problems.append(f"devices={devices}: this machine shows {torch.cuda.device_count()} GPUs")
     if problems:
         raise ValueError("\n".join(problems))
-    on_gpu = accelerator != "cpu" and torch.cuda.is_available()
     device = torch.device("cuda", 0) if on_gpu else torch.device("cpu")
     if on_gpu:  # deterministic cuBLAS; read once, before its first use
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if precision == "auto":
         precision = "bf16-mixed" if _multiplies_bf16_fast(device) else "32-true"
-    return Hardware(device, precision)
+    return Hardware(device, precision, devices)
 
 
 def _multiplies_bf16_fast(device: torch.device) -> bool:
@@ -59,6 +67,8 @@ def environment(hardware: Hardware) -> dict[str, str | int]:
     return {
         "device": torch.cuda.get_device_name(hardware.device) if on_gpu else _cpu_name(),
         "accelerator": hardware.accelerator,
+        "devices": hardware.devices,
+        "visible_gpus": os.environ.get("CUDA_VISIBLE_DEVICES", "all"),
         "precision": hardware.precision,
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count() or 1,

@@ -1,54 +1,97 @@
-"""The story of one experiment: data → teacher → arms → evaluation → results."""
+"""The story of one experiment: data → plan → teacher → arms → evaluation → results."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
-from torch import nn
 
-from kdlab import checkpoints, hardware
-from kdlab.bench import Bench, Trained, new_network
+from kdlab import hardware
+from kdlab.bench import Bench
 from kdlab.checks import check
-from kdlab.content_key import content_key
+from kdlab.content_hash import code_hash
 from kdlab.cost import cost_rows
+from kdlab.curves import write_curves
 from kdlab.data import load
-from kdlab.data.held_out import class_indices
 from kdlab.evaluate import Judged, evaluate
-from kdlab.fit import fit
 from kdlab.illustrate import figures_of, save_figures
-from kdlab.modules import CachedTeacher, Classifier, Distilled, LiveTeacher, Teacher
-from kdlab.modules.trained import TrainedNetwork
-from kdlab.recipes import Recipe, arm_recipe, fill_in, teacher_recipe
+from kdlab.plan import plan_fits
+from kdlab.recipes import fill_in
 from kdlab.report import comparison_lines, comparison_table, summary, write_comparison
-from kdlab.results import Fit, Results, write, write_curves
-from kdlab.seeds import derive
+from kdlab.results import InvalidResults, Results, read, write
+from kdlab.store import Store
+from kdlab.tensorboard import hyperparameters, log_outcome, outcome
+from kdlab.training import obtain
+
+PACKAGE = Path(__file__).parent
+CODE_HASH = code_hash(PACKAGE, [path.name for path in PACKAGE.iterdir()])
 
 log = logging.getLogger(__name__)
 
 
-def run(config: DictConfig, folder: Path) -> Results:
+def run(config: DictConfig, folder: Path, *, began: float = 0.0, sweep: Path | None = None) -> tuple[Results, bool]:
     """Run the experiment that `config` describes, and write all it found below `folder`.
+
+    Args:
+        config: as composed.
+        folder: of the run. A point of a sweep that was finished there before, by the same code from the same config and
+            data, is left as it is.
+        began: when the command was given, in seconds since the epoch; `store.refresh` redoes what is older.
+        sweep: the folder of the sweep of which this run is a point; None for a run of its own.
+
+    Returns:
+        the results, and whether anything had to be trained for them now.
 
     Raises:
         ConfigError: when the config cannot be run; nothing has been read or trained then.
         DataError: when the data set cannot be had, or not be used.
         CheckpointError: when the teacher's weights cannot be loaded.
         Diverged: when a fit's loss is no longer finite.
+        StoreError: when the store cannot be used.
     """
-    check(config)
+    check(config, in_sweep=sweep is not None)
     asked_for = instantiate(config.data, _convert_="all")
     data = load(asked_for)
     if data is not asked_for:
-        check(config, data)
+        check(config, data, in_sweep=sweep is not None)
     config = fill_in(config, data)
-    bench = Bench(data, hardware.choose(config.trainer.accelerator, config.trainer.precision), folder)
+    devices = hardware.choose(config.trainer.accelerator, config.trainer.precision, config.trainer.devices)
+    bench = Bench(data, devices, folder, _store(config, began), sweep)
+    if sweep is None:
+        return _run(config, bench)
+    with FileLock(folder / ".lock"):  # should the same sweep be running twice
+        return _run(config, bench)
+
+
+def _store(config: DictConfig, began: float) -> Store | None:
+    if config.store.folder is None:
+        return None
+    return Store(Path(config.store.folder).expanduser(), redo_before=began if config.store.refresh else 0.0)
+
+
+def _run(config: DictConfig, bench: Bench) -> tuple[Results, bool]:
+    plans = plan_fits(config, bench)
+    planned = Results(
+        experiment=config.name,
+        dataset=bench.data.name,
+        seed=config.seed,
+        held_out_classes=bench.data.held_out,
+        config=OmegaConf.to_container(config, resolve=True),  # type: ignore[arg-type]
+        environment=hardware.environment(bench.hardware) | {"code": CODE_HASH, "data": bench.data.checksum()},
+        fits=[],
+        rows=[],
+    )
+    if earlier := _finished(planned, [plan.key for plan in plans.values()], bench):
+        return earlier, False
     _announce(config, bench)
 
-    teacher = fit_teacher(config, bench)
-    fits = {"teacher": teacher} | {arm: fit_arm(arm, arm_recipe(config, arm), bench, teacher) for arm in config.arms}
+    teacher = obtain(plans["teacher"], bench, None)
+    arms = {arm: obtain(plan, bench, teacher) for arm, plan in plans.items() if arm != "teacher"}
+    fits = {"teacher": teacher} | arms
 
     nets = {name: Judged(fit.net, fit.held_out) for name, fit in fits.items()}
     evaluation = evaluate(
@@ -58,154 +101,56 @@ def run(config: DictConfig, folder: Path) -> Results:
         shared_offset=config.evaluation.prior_offsets == "shared",
     )
     if config.evaluation.cost:
-        evaluation.rows.extend(cost_rows({name: fit.net for name, fit in fits.items()}, folder / "checkpoints", data))
-    results = Results(
-        experiment=config.name,
-        dataset=data.name,
-        seed=config.seed,
-        held_out_classes=data.held_out,
-        config=OmegaConf.to_container(config, resolve=True),  # type: ignore[arg-type]
-        environment=hardware.environment(bench.hardware),
-        fits=[fit.record for fit in fits.values()],
-        rows=evaluation.rows,
-    )
-    write(results, folder / "results.json")
-    curves = {name: fit.curves for name, fit in fits.items()}
-    write_curves(curves, folder / "curves.csv")
-    _report(results, folder)
-    save_figures(figures_of(bench, nets, curves, evaluation, results), folder / "figures")
-    return results
+        checkpoints = bench.folder / "checkpoints"
+        evaluation.rows.extend(cost_rows({name: fit.net for name, fit in fits.items()}, checkpoints, bench.data))
+    results = replace(planned, fits=[fit.record for fit in fits.values()], rows=evaluation.rows)
+    curves = {name: fit.curve for name, fit in fits.items()}
+    write_curves(curves, bench.folder / "curves.csv")
+    save_figures(figures_of(bench, nets, curves, evaluation, results), bench.folder / "figures")
+    if lines := comparison_lines(results):
+        write_comparison(results, lines, bench.folder / "comparison.csv")
+    for plan in plans.values():
+        log_outcome(bench.board(plan.arm, plan.key), hyperparameters(plan, results), outcome(plan.arm, results))
+    write(results, bench.folder / "results.json")
+    _report(results, bench)
+    return results, not all(fit.reused for fit in results.fits)
 
 
-def _report(results: Results, folder: Path) -> None:
+def _finished(planned: Results, keys: list[str], bench: Bench) -> Results | None:
+    """Return the results that this folder holds already, if they are what the run would find; remove any others."""
+    path = bench.folder / "results.json"
+    if not path.exists():
+        return None
+    try:
+        found = read(path)
+    except InvalidResults as error:
+        log.warning("%s; it is made anew", error)
+        found = None
+    redo = bench.store is not None and path.stat().st_mtime < bench.store.redo_before
+    if found and not redo and [fit.key for fit in found.fits] == keys and _asked(found) == _asked(planned):
+        log.info("finished before")
+        return found
+    path.unlink()
+    return None
+
+
+def _asked(results: Results) -> tuple[Any, ...]:
+    """Return what makes two runs the same: the config, less where fits are kept, the code and the data."""
+    config = {key: value for key, value in results.config.items() if key not in ("store", "trainer")}
+    return results.dataset, config, *(results.environment.get(name) for name in ("code", "data"))
+
+
+def _report(results: Results, bench: Bench) -> None:
     console = Console()
     console.print(summary(results))
     if lines := comparison_lines(results):
-        write_comparison(results, lines, folder / "comparison.csv")
         console.print(comparison_table(results, lines))
-    for what, path in {"results": folder / "results.json", "figures": folder / "figures"}.items():
+    for what, path in {"results": bench.folder / "results.json", "figures": bench.folder / "figures"}.items():
         console.print(f"{what}: {path}", soft_wrap=True, highlight=False)
-    console.print(f"curves:  tensorboard --logdir {folder}", soft_wrap=True, highlight=False)
+    console.print(f"curves:  tensorboard --logdir {bench.sweep or bench.folder}", soft_wrap=True, highlight=False)
 
 
 def _announce(config: DictConfig, bench: Bench) -> None:
     held_out = ", ".join(bench.data.class_names[c] for c in bench.data.held_out) or "none"
     log.info("%s on %s, seed %d, held-out classes: %s", config.name, bench.data.name, config.seed, held_out)
     log.info("device: %s, precision: %s", bench.hardware.device, bench.hardware.precision)
-
-
-def fit_teacher(config: DictConfig, bench: Bench) -> Trained:
-    """Train the teacher, on all classes; or load it, where the config names its weights."""
-    recipe = teacher_recipe(config)
-    seed = derive(recipe["seed"], "teacher")
-    net = new_network(recipe, seed)
-    if recipe["checkpoint"] is not None:
-        return _load_teacher(net, recipe, bench)
-    return _run_fit("teacher", Classifier(net, **_optimization(recipe)), recipe, bench, seed=seed, held_out=[])
-
-
-def fit_arm(arm: str, recipe: Recipe, bench: Bench, teacher: Trained) -> Trained:
-    """Train one student on the transfer set, with the targets that its recipe names."""
-    # Apart from the teacher's: with one network for both, the student must not start as its teacher did.
-    seed = derive(recipe["seed"], "student")
-    net = new_network(recipe, seed)
-    source, soft = _source_of_targets(recipe, bench, teacher), recipe["targets"].endswith("_soft")
-    if source and soft:
-        loss = instantiate(recipe["loss"], _convert_="all")
-        log.info("%s: minimizes %s", arm, loss)
-        module: TrainedNetwork = Distilled(net, loss=loss, teacher=source, **_optimization(recipe))
-    else:
-        log.info("%s: minimizes the cross-entropy with %s", arm, HARD_TARGETS[recipe["targets"]])
-        module = Classifier(net, teacher=source, **_optimization(recipe))
-    return _run_fit(
-        arm,
-        module,
-        recipe if soft else {key: value for key, value in recipe.items() if key != "loss"},
-        bench,
-        seed=seed,
-        held_out=class_indices(recipe["held_out_classes"], bench.data.class_names),
-        teacher_key=teacher.record.key if recipe["targets"].startswith("teacher") else None,
-    )
-
-
-HARD_TARGETS = {
-    "truth": "the labels",
-    "teacher_hard": "the teacher's first choices",
-    "bayes_hard": "the first choices of the true posterior",
-}
-
-
-def _source_of_targets(recipe: Recipe, bench: Bench, teacher: Trained) -> Teacher | None:
-    """Return what gives a student its targets: the teacher, or the Bayes rule of the data; None for the labels.
-
-    Its logits are looked up where the inputs never change, and asked for each time where they are augmented.
-    """
-    if recipe["targets"] == "truth":
-        return None
-    bayes_rule = bench.data.bayes_rule if recipe["targets"].startswith("bayes") else None
-    if not isinstance(instantiate(recipe["augment"], _convert_="all"), nn.Identity):
-        return LiveTeacher(bayes_rule or teacher.net)
-    if bayes_rule:
-        return CachedTeacher(bench.logits(bayes_rule, bench.data.train.inputs))
-    return CachedTeacher(teacher.train_logits)
-
-
-def _optimization(recipe: Recipe) -> dict[str, Any]:
-    return {part: instantiate(recipe[part], _convert_="all") for part in ("optimizer", "schedule")}
-
-
-def _run_fit(
-    arm: str,
-    module: TrainedNetwork,
-    recipe: Recipe,
-    bench: Bench,
-    *,
-    seed: int,
-    held_out: list[int],
-    teacher_key: str | None = None,
-) -> Trained:
-    data = bench.data.for_fit(
-        held_out=held_out,
-        augment=instantiate(recipe["augment"], _convert_="all"),
-        order_seed=derive(seed, "order"),
-    )
-    key = content_key(
-        recipe={name: value for name, value in recipe.items() if name not in ("checkpoint", "held_out_classes")},
-        data=data,
-        precision=bench.hardware.precision,
-        net=module.net,
-        teacher_key=teacher_key,
-    )
-    log.info("%s: training on %d samples, content key %s", arm, len(data.train_ids), key)
-    fitted = fit(
-        arm,
-        module,
-        data,
-        max_epochs=recipe["max_epochs"],
-        patience=recipe["patience"],
-        seed=seed,
-        hardware=bench.hardware,
-        folder=bench.folder,
-    )
-    checkpoints.save(fitted.net, bench.folder / "checkpoints" / f"{arm}.pt")
-    record = Fit(arm, key, False, fitted.epochs, fitted.seconds, _parameters(fitted.net))
-    return Trained(fitted.net, record, bench, fitted.curves, held_out)
-
-
-def _load_teacher(net: nn.Module, recipe: Recipe, bench: Bench) -> Trained:
-    path = Path(recipe["checkpoint"]).expanduser()
-    checkpoints.load(net, path)
-    key = content_key(
-        recipe={"net": recipe["net"], "weights": checkpoints.checksum(net)},
-        data=bench.data,
-        precision=bench.hardware.precision,
-        net=net,
-        teacher_key=None,
-    )
-    log.info("teacher: weights of %s, content key %s", path, key)
-    checkpoints.save(net.eval(), bench.folder / "checkpoints" / "teacher.pt")
-    return Trained(net, Fit("teacher", key, True, 0, 0.0, _parameters(net)), bench, [], [])
-
-
-def _parameters(net: nn.Module) -> int:
-    return sum(p.numel() for p in net.parameters())

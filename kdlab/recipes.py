@@ -45,11 +45,14 @@ def fill_in(config: DictConfig, data: ClassificationData) -> DictConfig:
     """Return a copy of `config` in which what is left to the data set has a value.
 
     Of a network, `inputs: null` becomes a sample's shape, `image_channels: null` its first number, `outputs: null` the
-    number of classes. The students' held-out classes become the data set's, where they are not their own.
+    number of classes. The students' held-out classes become the data set's, where they are not their own. What is
+    measured on is the validation part, if there is one, and the test set, where `evaluation.splits` does not say.
     """
     config = OmegaConf.create(OmegaConf.to_container(config))  # type: ignore[assignment]
     if config.student.held_out_classes == config.data.get("held_out_classes"):
         config.student.held_out_classes = list(data.held_out)
+    if config.evaluation.splits is None:
+        config.evaluation.splits = ["val", "test"] if data.val_size else ["test"]
     of_data = {
         "inputs": list(data.input_shape),
         "image_channels": data.input_shape[0],

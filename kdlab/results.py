@@ -1,16 +1,12 @@
 """The schema of results.json: what a run found, written whole or not at all, and checked when read."""
 
-import csv
-import io
 import json
-import os
-import tempfile
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from kdlab.errors import KdlabError
+from kdlab.whole_files import write_json
 
 SCHEMA_VERSION = 1
 SPLITS = ("train", "val", "test")
@@ -81,36 +77,7 @@ def write(results: Results, path: Path) -> None:
     Raises:
         ValueError: when a value is not finite.
     """
-    _write_whole(path, json.dumps(asdict(results), indent=1, allow_nan=False))
-
-
-def write_curves(curves: Mapping[str, Sequence[tuple[int, str, float]]], path: Path) -> None:
-    """Write each fit's curves, (epoch, figure, value), as a CSV file with the columns arm, epoch, figure, value."""
-    rows = ([arm, *point] for arm, points in curves.items() for point in points)
-    write_csv(path, ["arm", "epoch", "figure", "value"], rows)
-
-
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a CSV file; a reader finds the whole file or none."""
-    text = io.StringIO(newline="")
-    table = csv.writer(text)
-    table.writerow(header)
-    table.writerows(rows)
-    _write_whole(path, text.getvalue())
-
-
-def _write_whole(path: Path, text: str) -> None:
-    handle, scratch = tempfile.mkstemp(prefix=path.name, suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(scratch, 0o644)
-        os.replace(scratch, path)
-    except BaseException:
-        os.unlink(scratch)
-        raise
+    write_json(asdict(results), path)
 
 
 def read(path: Path) -> Results:

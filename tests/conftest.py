@@ -56,6 +56,12 @@ def mnist_folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def own_outputs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Let no test find another's fits, or leave its own beside the project."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """An empty working folder, no data anywhere, and a network that does not answer."""

@@ -35,7 +35,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Results]:
             [*SMALL, *SHORT, *arms, "data.classes=3", "data.held_out_classes=[1]", "evaluation.splits=[train,val,test]",
              "evaluation.cost=true", "+arms.other.held_out_classes=[0]"],
         )  # fmt: skip
-    return folder, run(config, folder)
+    return folder, run(config, folder)[0]
 
 
 def edit(folder: Path, old: str, new: str) -> None:
@@ -132,7 +132,7 @@ def test_a_run_that_fell_back_to_digits_is_measured_on_digits(tmp_path, monkeypa
     short = ["teacher.max_epochs=1", "student.max_epochs=1", "model@teacher.net=linear", "model@student.net=linear"]
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = compose("train", ["+experiment=dark_knowledge", *short])
-    results = run(config, tmp_path)
+    results, _ = run(config, tmp_path)
     assert results.dataset == "digits"
     stored, measured = reproduce(tmp_path)
     assert stored.rows == measured.rows

@@ -1,17 +1,21 @@
 """One fit: which epoch's weights it returns, and what it records."""
 
+import random
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 from torch.optim import SGD
 
+from kdlab.data.augment import Jitter
 from kdlab.fit import fit
 from kdlab.hardware import Hardware
 from kdlab.models import MLP
 from kdlab.modules import Classifier
-from kdlab.schedules import constant
+from kdlab.schedules import constant, cosine
 
 CPU = Hardware(torch.device("cpu"), "32-true")
 
@@ -30,9 +34,7 @@ def run(data, folder, *, epochs, patience=None, kind=Spoiled):
         MLP(inputs=16, widths=[12], outputs=4), optimizer=partial(SGD, lr=0.1, momentum=0.9), schedule=constant
     )
     view = data.for_fit(held_out=[], augment=nn.Identity(), order_seed=0)
-    return fit(
-        "arm", module, view, max_epochs=epochs, patience=patience, seed=0, hardware=CPU, folder=folder
-    )  # fmt: skip
+    return fit("arm", module, view, max_epochs=epochs, patience=patience, seed=0, hardware=CPU, board=folder / "board")
 
 
 def weights(fitted):
@@ -40,7 +42,7 @@ def weights(fitted):
 
 
 def accuracies(fitted):
-    return [value for _, figure, value in fitted.curves if figure == "val/accuracy"]
+    return [value for _, figure, value in fitted.curve if figure == "val/accuracy"]
 
 
 def test_without_patience_the_last_epochs_weights_are_the_result(stripes, tmp_path):
@@ -70,5 +72,76 @@ def test_patience_that_is_never_exhausted_still_returns_the_best_epoch(stripes, 
 def test_curves_hold_every_figure_of_every_epoch(stripes, tmp_path, patience):
     fitted = run(stripes, tmp_path, epochs=3, patience=patience, kind=Classifier)
     for figure in ("train/loss", "val/loss", "val/accuracy"):
-        assert [epoch for epoch, name, _ in fitted.curves if name == figure] == [1, 2, 3]
-    assert all(isinstance(value, float) for _, _, value in fitted.curves)
+        assert [epoch for epoch, name, _ in fitted.curve if name == figure] == [1, 2, 3]
+    assert all(isinstance(value, float) for _, _, value in fitted.curve)
+
+
+# Going on after an interruption.
+
+
+class Noisy(Classifier):
+    """Uses Python's, NumPy's and torch's random numbers in its loss, as a user's own might."""
+
+    stop_in: int | None = None
+
+    def losses(self, logits, batch):
+        if self.current_epoch == self.stop_in and random.random() < 0.5:
+            raise KeyboardInterrupt
+        noise = 1 + 0.1 * random.random() + 0.1 * float(np.random.rand()) + 0.1 * torch.rand(())
+        return {"loss": super().losses(logits, batch)["loss"] * noise}
+
+
+def noisy_fit(data, folder, *, patience=None, stop_in=None, epochs=6):
+    torch.manual_seed(0)
+    module = Noisy(
+        MLP(inputs=16, widths=[12], outputs=4, hidden_dropout=0.3),
+        optimizer=partial(SGD, lr=0.1, momentum=0.9),
+        schedule=cosine,
+    )
+    module.stop_in = stop_in
+    view = data.for_fit(held_out=[], augment=Jitter(pixels=1), order_seed=0)
+    return fit(
+        "arm", module, view, max_epochs=epochs, patience=patience, seed=0, hardware=CPU, board=folder / "board",
+        checkpoint=folder / "epoch.ckpt",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("patience", [None, 2])
+@pytest.mark.parametrize("stops", [[0], [1], [3], [1, 2, 5]])
+def test_a_fit_that_was_cut_off_ends_as_if_it_had_not_been(stripes, tmp_path, patience, stops):
+    whole = noisy_fit(stripes, tmp_path / "whole", patience=patience)
+    for stop_in in stops:
+        if stop_in < whole.epochs:
+            with pytest.raises(KeyboardInterrupt):
+                noisy_fit(stripes, tmp_path / "cut", patience=patience, stop_in=stop_in)
+    resumed = noisy_fit(stripes, tmp_path / "cut", patience=patience)
+    assert torch.equal(weights(resumed), weights(whole))
+    assert resumed.curve == whole.curve
+    assert resumed.epochs == whole.epochs
+    assert scalars(tmp_path / "cut" / "board") == scalars(tmp_path / "whole" / "board") != {}
+
+
+def scalars(board):
+    events = EventAccumulator(str(board)).Reload()
+    return {
+        tag: [(event.step, event.value) for event in events.Scalars(tag)]
+        for tag in events.Tags()["scalars"]
+        if tag.startswith(("train", "val"))
+    }
+
+
+@pytest.mark.parametrize("patience", [None, 2])
+def test_a_fit_cut_off_after_its_last_epoch_trains_no_further(stripes, tmp_path, patience):
+    whole = noisy_fit(stripes, tmp_path, patience=patience, epochs=30 if patience else 4)
+    again = noisy_fit(stripes, tmp_path, patience=patience, epochs=30 if patience else 4)
+    assert torch.equal(weights(again), weights(whole))
+    assert (again.epochs, again.curve) == (whole.epochs, whole.curve)
+
+
+def test_a_checkpoint_that_cannot_be_read_is_reported_and_the_fit_starts_anew(stripes, tmp_path, caplog):
+    whole = noisy_fit(stripes, tmp_path / "whole")
+    (tmp_path / "cut").mkdir()
+    (tmp_path / "cut" / "epoch.ckpt").write_bytes(b"half a file")
+    again = noisy_fit(stripes, tmp_path / "cut")
+    assert "epoch.ckpt cannot be read" in caplog.text
+    assert torch.equal(weights(again), weights(whole))

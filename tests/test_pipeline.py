@@ -16,7 +16,7 @@ from kdlab.train import CONFIGS
 BLOBS = [
     "data=blobs", "data.classes=3", "trainer=cpu", "optimizer=adam", "optimizer.lr=0.01", "name=x",
     "model@teacher.net=mlp_64", "model@student.net=mlp_4", "teacher.max_epochs=3", "student.max_epochs=3",
-    "data.train_samples=300", "data.test_samples=500",
+    "data.train_samples=300", "data.test_samples=500", "store=off",
 ]  # fmt: skip
 
 
@@ -24,7 +24,7 @@ def go(folder: Path, *overrides: str) -> Results:
     folder.mkdir()
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = compose("train", [*BLOBS, *overrides])
-    return run(config, folder)
+    return run(config, folder)[0]
 
 
 def of(results: Results, arm: str) -> list[tuple]:

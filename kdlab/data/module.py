@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, DistributedSampler
 from torchvision.transforms.functional import normalize
 
+from kdlab.content_hash import short_hash
 from kdlab.data.held_out import class_indices, split_ids, without_classes
 from kdlab.data.samples import Batch, Samples, Subset, as_fetched
 from kdlab.errors import DataError
@@ -29,7 +30,7 @@ class ClassificationData(LightningDataModule, ABC):
     the test set keeps them. `for_fit` gives the view of one fit: its classes, its augmentation, its order.
 
     Args:
-        batch_size: samples per training step.
+        batch_size: samples per training step, of all devices together.
         val_size: a fraction of the official training set in [0, 1), or a number of samples; 0 for none.
         split_seed: of the cut between training and validation part. It is apart from the experiment's seed, so that
             fits with different seeds share one split.
@@ -150,6 +151,10 @@ class ClassificationData(LightningDataModule, ABC):
         ids = self._train_ids if name == "train" else self._val_ids
         return Samples(self.train.inputs[ids], self.train.labels[ids])
 
+    def checksum(self) -> str:
+        """Return a hash of all samples, the test set's among them."""
+        return short_hash([self._checksum, self.test.checksum()])
+
     def unlabelled(self) -> tuple[str, Tensor]:
         """Return (split, inputs) of all classes for what is fitted without labels.
 
@@ -159,10 +164,11 @@ class ClassificationData(LightningDataModule, ABC):
         return split, self.split(split).inputs
 
     def identity(self) -> dict[str, Any]:
-        """Return what the batches of this fit depend on, augmentation apart."""
+        """Return what the batches of this fit depend on, augmentation and the test set apart."""
         return {
-            "name": self.name,
             "checksum": self._checksum,
+            "channel_mean": self.channel_mean and list(self.channel_mean),
+            "channel_std": self.channel_std and list(self.channel_std),
             "held_out": self.held_out,
             "val_size": self.val_size,
             "split_seed": self.split_seed,
@@ -173,32 +179,40 @@ class ClassificationData(LightningDataModule, ABC):
     @property
     def steps_per_epoch(self) -> int:
         """The number of optimizer steps in an epoch."""
-        world_size = self.trainer.world_size if self.trainer else 1
-        samples = math.ceil(len(self.train_ids) * self.passes_per_epoch / world_size)
-        return math.ceil(samples / self.batch_size)
+        samples = math.ceil(len(self.train_ids) * self.passes_per_epoch / self._world_size)
+        return math.ceil(samples / self._batch_per_device)
+
+    @property
+    def _world_size(self) -> int:
+        return self.trainer.world_size if self.trainer else 1
+
+    @property
+    def _batch_per_device(self) -> int:
+        return self.batch_size // self._world_size
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Return the training samples in an order that is a function of (order_seed, epoch), on any number of devices.
+        """Return the training samples in an order that is a function of (order_seed, epoch).
 
+        On several devices each gets its share of every batch, so that a step sees the same samples on any number.
         Several batches are fetched, moved, augmented and scaled at once; `on_after_batch_transfer` cuts them apart.
         """
         subset = Subset(self.train, self.train_ids.repeat(self.passes_per_epoch))
-        world_size, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        rank = self.trainer.global_rank if self.trainer else 0
         order: DistributedSampler[Batch] = DistributedSampler(
-            subset, num_replicas=world_size, rank=rank, seed=self.order_seed
+            subset, num_replicas=self._world_size, rank=rank, seed=self.order_seed
         )
-        fetched = self.batch_size * max(1, SAMPLES_PER_FETCH // self.batch_size)
-        return DataLoader(subset, batch_size=fetched, sampler=order, collate_fn=as_fetched)
+        fetched = self._batch_per_device * max(1, SAMPLES_PER_FETCH // self._batch_per_device)
+        return _loader(subset, fetched, order)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return validation samples in fixed order; none where `val_size` is 0."""
-        return DataLoader(Subset(self.train, self.val_ids), batch_size=SAMPLES_PER_FETCH, collate_fn=as_fetched)
+        return _loader(Subset(self.train, self.val_ids), SAMPLES_PER_FETCH)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch | list[Batch]:
         """Scale what was fetched, on the device; in training augment it first, and cut it into batches."""
         if self.trainer is None or not self.trainer.training:
             return batch._replace(inputs=self.scale(batch.inputs))
-        return batch._replace(inputs=self.scale(self._augmented(batch.inputs))).cut(self.batch_size)
+        return batch._replace(inputs=self.scale(self._augmented(batch.inputs))).cut(self._batch_per_device)
 
     def _augmented(self, inputs: Tensor) -> Tensor:
         """Augment by a random stream of its own, so that arms see the same images whatever else they draw."""
@@ -207,8 +221,15 @@ class ClassificationData(LightningDataModule, ABC):
         assert self.trainer
         fetch = self.trainer.fit_loop.total_batch_idx + 1
         with torch.random.fork_rng([inputs.device] if inputs.is_cuda else []):
-            torch.manual_seed(derive(self.order_seed, "augmentation", fetch))
+            rank = self.trainer.global_rank
+            purpose = f"augmentation on device {rank}" if rank else "augmentation"
+            torch.manual_seed(derive(self.order_seed, purpose, fetch))
             return self.augment(inputs)
+
+
+def _loader(subset: Subset, fetched: int, order: DistributedSampler[Batch] | None = None) -> DataLoader[Batch]:
+    # With a generator of its own: an iterator draws a seed when it is made, which a resumed fit does at another moment.
+    return DataLoader(subset, batch_size=fetched, sampler=order, collate_fn=as_fetched, generator=torch.Generator())
 
 
 def _is_integer(value: object) -> bool:

@@ -1,6 +1,6 @@
 """Labelled samples in memory, and the one indexing operation that makes a batch of them."""
 
-import zlib
+import hashlib
 from typing import Any, NamedTuple
 
 import torch
@@ -15,9 +15,12 @@ class Samples(NamedTuple):
     labels: Tensor
 
     def checksum(self) -> str:
-        """Return a checksum of the contents, 8 hexadecimal digits."""
-        value = zlib.crc32(self.inputs.contiguous().numpy().data)
-        return f"{zlib.crc32(self.labels.contiguous().numpy().data, value):08x}"
+        """Return a hash of the contents, shapes and types, 16 hexadecimal digits."""
+        digest = hashlib.sha256()
+        for tensor in self:
+            digest.update(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
+            digest.update(tensor.contiguous().numpy().data)
+        return digest.hexdigest()[:16]
 
 
 class Batch(NamedTuple):

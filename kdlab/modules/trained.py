@@ -30,7 +30,7 @@ class TrainedNetwork(LightningModule, ABC):
         optimizer: parameters → optimizer.
         schedule: (optimizer, total number of steps) → learning-rate schedule, advanced each step.
 
-    `curves` gathers (epoch, figure, value) of each epoch, as they are logged.
+    `curve` gathers (epoch, figure, value) of each epoch, as they are logged; it is part of a checkpoint.
     """
 
     def __init__(self, net: nn.Module, optimizer: MakeOptimizer, schedule: MakeSchedule) -> None:
@@ -39,7 +39,7 @@ class TrainedNetwork(LightningModule, ABC):
         self.net = net
         self.make_optimizer = optimizer
         self.make_schedule = schedule
-        self.curves: list[tuple[int, str, Tensor | float]] = []
+        self.curve: list[tuple[int, str, Tensor | float]] = []
 
     @abstractmethod
     def losses(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
@@ -53,7 +53,7 @@ class TrainedNetwork(LightningModule, ABC):
 
     def on_train_epoch_start(self) -> None:
         """Forget the last epoch's figures."""
-        self._sums: dict[str, Tensor | int] = {}
+        self._sums: dict[str, Tensor] = {}
         self._count = 0
 
     def training_step(self, batches: list[Batch], batch_idx: int) -> None:
@@ -71,7 +71,8 @@ class TrainedNetwork(LightningModule, ABC):
 
     def _add(self, losses: dict[str, Tensor], size: int) -> None:
         for name, value in losses.items():
-            self._sums[name] = self._sums.get(name, 0) + value.detach() * size
+            total = value.detach() * size
+            self._sums[name] = self._sums[name] + total if name in self._sums else total
         self._count += size
 
     def on_train_epoch_end(self) -> None:
@@ -80,13 +81,18 @@ class TrainedNetwork(LightningModule, ABC):
         Raises:
             Diverged: when the loss is no finite number.
         """
-        means = {name: total / self._count for name, total in self._sums.items()}
-        if not torch.as_tensor(means["loss"]).isfinite():
+        means = {name: self._over_devices(total / self._count) for name, total in self._sums.items()}
+        if not means["loss"].isfinite():
             raise Diverged(
                 f"the training diverged: its loss is {float(means['loss'])} in epoch {self.current_epoch + 1}; "
                 "a lower learning rate, a warmup (schedule.warmup=0.1) or another temperature may help"
             )
         self._log({f"train/{name}": mean for name, mean in means.items()})
+
+    def _over_devices(self, mean: Tensor) -> Tensor:
+        """Average over the processes of a fit on several devices, which have equally many samples."""
+        gathered: Any = self.all_gather(mean) if self.trainer.world_size > 1 else mean
+        return gathered.mean()
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last validation."""
@@ -106,6 +112,14 @@ class TrainedNetwork(LightningModule, ABC):
 
     def _log(self, figures: dict[str, Tensor | float]) -> None:
         epoch = self.current_epoch + 1
-        self.curves += [(epoch, name, value) for name, value in figures.items()]
+        self.curve += [(epoch, name, value) for name, value in figures.items()]
         # `step` is the x-axis in TensorBoard: the number of epochs trained.
         self.log_dict(figures | {"step": float(epoch)})
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the curve."""
+        checkpoint["curve"] = [(epoch, name, float(value)) for epoch, name, value in self.curve]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up the curve."""
+        self.curve = checkpoint["curve"]

@@ -9,7 +9,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from kdlab.results import SPLITS, Correction, Results, write_csv
+from kdlab.results import SPLITS, Correction, Results
+from kdlab.whole_files import write_csv
 
 KEYS = ("source", "dataset", "rows")
 DEFAULTS = {"split": "test", "classes": "all", "correction": "none", "source": None}

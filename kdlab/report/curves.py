@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
+from kdlab.curves import Point
 from kdlab.report.palette import line_styles
 
-Points = Sequence[tuple[int, str, float]]
 
-
-def loss_curves(curves: Mapping[str, Points]) -> Figure:
+def loss_curves(curves: Mapping[str, Sequence[Point]]) -> Figure:
     """Draw the cross-entropy with the labels over the epochs, for training and validation, all fits in one figure.
 
     What a student minimizes may be another loss; this one can be compared between fits.
@@ -36,7 +35,7 @@ def loss_curves(curves: Mapping[str, Points]) -> Figure:
     return figure
 
 
-def _series(points: Points, part: str) -> list[tuple[int, float]]:
+def _series(points: Sequence[Point], part: str) -> list[tuple[int, float]]:
     names = {name for _, name, _ in points}
     wanted = "val/loss" if part == "validation" else "train/hard_loss" if "train/hard_loss" in names else "train/loss"
     return [(epoch, value) for epoch, name, value in points if name == wanted]

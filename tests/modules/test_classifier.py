@@ -27,8 +27,8 @@ def network(seed: int) -> MLP:
 def train(data: ClassificationData, folder: Path, teacher: Teacher | None = None, augment: nn.Module | None = None):
     module = Classifier(network(7), teacher=teacher, optimizer=partial(SGD, lr=0.1), schedule=constant)
     view = data.for_fit(held_out=[], augment=augment or nn.Identity(), order_seed=0)
-    fitted = fit("arm", module, view, max_epochs=3, seed=0, hardware=CPU, folder=folder)
-    return torch.cat([p.detach().flatten() for p in fitted.net.parameters()]), fitted.curves
+    fitted = fit("arm", module, view, max_epochs=3, seed=0, hardware=CPU, board=folder / "board")
+    return torch.cat([p.detach().flatten() for p in fitted.net.parameters()]), fitted.curve
 
 
 def logits(data: ClassificationData, net: nn.Module) -> Tensor:

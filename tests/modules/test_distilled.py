@@ -52,7 +52,7 @@ def classifier(net: nn.Module, lr: float = 0.1) -> Classifier:
 
 def train(module: TrainedNetwork, data: ClassificationData, folder: Path, epochs: int = 3, **view: object) -> Tensor:
     view = {"held_out": data.held_out, "augment": nn.Identity(), "order_seed": 0} | view
-    net = fit("arm", module, data.for_fit(**view), max_epochs=epochs, seed=0, hardware=CPU, folder=folder).net
+    net = fit("arm", module, data.for_fit(**view), max_epochs=epochs, seed=0, hardware=CPU, board=folder / "board").net
     return torch.cat([p.detach().flatten() for p in net.parameters()])
 
 
@@ -83,7 +83,7 @@ def test_cached_logits_train_as_live_ones_do_under_shuffling(stripes, tmp_path, 
     def train(module: TrainedNetwork, folder: Path) -> Tensor:
         view = stripes.for_fit(held_out=[3], augment=nn.Identity(), order_seed=0)
         hardware = Hardware(torch.device("cpu"), precision)
-        net = fit("arm", module, view, max_epochs=3, seed=0, hardware=hardware, folder=folder).net
+        net = fit("arm", module, view, max_epochs=3, seed=0, hardware=hardware, board=folder / "board").net
         return torch.cat([p.detach().flatten() for p in net.parameters()])
 
     live = train(distilled(LiveTeacher(teacher())), tmp_path / "live")
@@ -212,7 +212,7 @@ def test_a_fit_takes_the_very_steps_of_a_plain_loop(stripes, tmp_path, precision
     logits = cached(stripes, teacher()).logits
     hardware = Hardware(torch.device("cpu"), precision)
     fitted = fit(
-        "arm", distilled(CachedTeacher(logits)), view, max_epochs=3, seed=0, hardware=hardware, folder=tmp_path
+        "arm", distilled(CachedTeacher(logits)), view, max_epochs=3, seed=0, hardware=hardware, board=tmp_path / "board"
     )
 
     net = student()

@@ -1,0 +1,105 @@
+"""What happens at the ends of a fit's epochs: seeds, the choice of the best one, and the checkpoint to go on from."""
+
+import copy
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer, seed_everything
+from lightning.pytorch.callbacks import Checkpoint
+from torch import Tensor
+
+from kdlab.seeds import derive
+
+log = logging.getLogger(__name__)
+
+
+class SeedEachEpoch(Callback):
+    """Make each epoch's randomness (dropout) a function of the fit's seed, the epoch's number, and the device's.
+
+    It is why a checkpoint need not hold the state of any random generator: each epoch starts from its own.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Seed anew."""
+        purpose = f"epoch on device {trainer.global_rank}" if trainer.global_rank else "epoch"
+        seed_everything(derive(self.seed, purpose, trainer.current_epoch), verbose=False)
+
+
+class BestEpoch(Callback):
+    """Keep the weights of the epoch with the highest validation accuracy, the first of equals."""
+
+    def __init__(self) -> None:
+        self.epoch, self.accuracy = 0, -1.0
+        self.weights: dict[str, Tensor] = {}
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Compare the epoch that was just validated with the best so far."""
+        accuracy = float(trainer.callback_metrics["val/accuracy"])
+        if accuracy > self.accuracy:
+            self.epoch, self.accuracy = trainer.current_epoch + 1, accuracy
+            self.weights = copy.deepcopy(module.net.state_dict())  # type: ignore[union-attr]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps."""
+        return dict(vars(self))
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up what a checkpoint kept."""
+        vars(self).update(state_dict)
+
+
+class CheckpointEachEpoch(Checkpoint):
+    """Write a checkpoint after each epoch, after all else that happens at its end; a reader finds it whole.
+
+    Args:
+        path: of the checkpoint; None for none.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.earlier_seconds = 0.0
+        self._stopped = False
+        self._start = time.perf_counter()
+
+    def found(self, name: str) -> Path | None:
+        """Return the checkpoint that an interrupted fit left, if there is one that can be read."""
+        if self.path is None or not self.path.exists():
+            return None
+        try:
+            state = torch.load(self.path, "cpu", weights_only=True)
+        except Exception as error:  # torch.load raises many kinds for what is no checkpoint
+            log.warning("%s: %s cannot be read, so that it starts anew: %s", name, self.path, error)
+            self.path.unlink()
+            return None
+        self.earlier_seconds = state["callbacks"][self.state_key]["seconds"]
+        log.info("%s: goes on after epoch %d, where it was cut off", name, state["epoch"] + 1)
+        return self.path
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Stop at once where the fit had stopped early; show what was logged before the interruption."""
+        trainer.should_stop = self._stopped
+        for epoch, figure, value in module.curve:  # type: ignore[union-attr]
+            trainer.logger.log_metrics({figure: value}, step=epoch)  # type: ignore[union-attr]
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Write the checkpoint."""
+        if self.path:
+            self._stopped = trainer.should_stop
+            part = self.path.with_suffix(".part")
+            trainer.save_checkpoint(part, weights_only=False)
+            if trainer.is_global_zero:
+                part.replace(self.path)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps."""
+        return {"stopped": self._stopped, "seconds": self.earlier_seconds + time.perf_counter() - self._start}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up what a checkpoint kept."""
+        self._stopped = state_dict["stopped"]

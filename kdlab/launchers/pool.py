@@ -1,0 +1,180 @@
+"""`hydra/launcher=pool`: the jobs of a sweep side by side on one machine, each in a fresh process and in its own slot.
+
+A job that raises, exits or is killed is one failed point; the others go on.
+"""
+
+import logging
+import multiprocessing
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, setup_globals
+from hydra.errors import HydraException
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from kdlab.errors import ConfigError
+from kdlab.launchers.job import Job, run_here, work
+from kdlab.launchers.progress import SweepProgress
+from kdlab.launchers.slots import Slot, cores, slots_for, visible_gpus
+from kdlab.point import Outcome, mark_failed
+
+REFRESH_SECONDS = 0.5
+
+log = logging.getLogger(__name__)
+
+
+def launch(
+    hydra_context: HydraContext,
+    task_function: TaskFunction,
+    config: DictConfig,
+    job_overrides: Sequence[Sequence[str]],
+    initial_job_idx: int,
+    *,
+    slots: Any,
+    jobs_per_gpu: Any,
+    gpus: Any,
+) -> list[JobReturn]:
+    """Run the jobs, and return for each an `Outcome`. What failed is no error here: the others' results count.
+
+    Raises:
+        HydraException: when the launcher's settings are wrong.
+        SystemExit: with status 130 on Ctrl-C, after all jobs have been stopped.
+    """
+    setup_globals()
+    configure_log(config.hydra.hydra_logging, config.hydra.verbose)
+    sweep = Path(config.hydra.sweep.dir)
+    sweep.mkdir(parents=True, exist_ok=True)
+    try:
+        places = slots_for(len(job_overrides), _gpus(config, gpus), cores(), slots=slots, jobs_per_gpu=jobs_per_gpu)
+    except ConfigError as error:
+        raise HydraException(str(error)) from None
+    jobs = [
+        Job(number, tuple(overrides), sweep) for number, overrides in enumerate(job_overrides, start=initial_job_idx)
+    ]
+    log.info("%d points, %s, results in %s", len(jobs), _described(places), sweep)
+    try:
+        if len(places) == 1:
+            outcomes = _one_by_one(hydra_context, task_function, config, jobs, places[0])
+        else:
+            outcomes = Pool(hydra_context, config, places).run(jobs)
+    except KeyboardInterrupt:
+        log.error("Interrupted. The same command goes on where it was cut off.")
+        sys.exit(130)
+    return [_returned(job, outcome) for job, outcome in zip(jobs, outcomes, strict=True)]
+
+
+def _gpus(config: DictConfig, gpus: Any) -> list[str]:
+    if gpus != "auto":
+        return [str(gpu) for gpu in gpus or ()]
+    return [] if OmegaConf.select(config, "trainer.accelerator") == "cpu" else visible_gpus()
+
+
+def _described(places: list[Slot]) -> str:
+    on = f" on GPU {', '.join(str(place.gpu) for place in places)}" if places[0].gpu is not None else ""
+    return f"{len(places)} at once{on}, {places[0].threads} threads each"
+
+
+def _returned(job: Job, outcome: Outcome) -> JobReturn:
+    returned = JobReturn(overrides=list(job.overrides), status=JobStatus.COMPLETED)
+    returned.return_value = outcome
+    return returned
+
+
+def _one_by_one(
+    hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig, jobs: list[Job], place: Slot
+) -> list[Outcome]:
+    """Run the jobs in this process, one after the other."""
+    progress = SweepProgress(len(jobs), slots=1, on_terminal=False)
+    outcomes = []
+    for job in jobs:
+        log.info("point %d: %s", job.number, " ".join(filter_overrides(job.overrides)))
+        progress.started()
+        state = Singleton.get_state()
+        outcomes.append(run_here(hydra_context, task_function, config, job, place))
+        Singleton.set_state(state)
+        configure_log(config.hydra.hydra_logging, config.hydra.verbose)
+        progress.ended(outcomes[-1])
+    return outcomes
+
+
+@dataclass
+class Running:
+    """A job under way, the process it is in, and what it says through `reports`: its folder, then its outcome."""
+
+    job: Job
+    process: BaseProcess
+    reports: Connection
+    slot: Slot
+
+
+class Pool:
+    """Fresh processes, forked from one that has imported all that is slow to import, in a number of slots."""
+
+    def __init__(self, hydra_context: HydraContext, config: DictConfig, slots: list[Slot]) -> None:
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(["kdlab.launchers.preload"])
+        self.hydra_context = hydra_context
+        self.config = config
+        self.free = list(slots)
+        self.running: list[Running] = []
+
+    def run(self, jobs: list[Job]) -> list[Outcome]:
+        """Run the jobs, and return their outcomes in the same order."""
+        waiting, outcomes = list(reversed(jobs)), dict[int, Outcome]()
+        progress = SweepProgress(len(jobs), slots=len(self.free))
+        try:
+            while waiting or self.running:
+                while waiting and self.free:
+                    self._start(waiting.pop())
+                    progress.started()
+                wait([running.process.sentinel for running in self.running], timeout=REFRESH_SECONDS)
+                for running in [running for running in self.running if not running.process.is_alive()]:
+                    outcomes[running.job.number] = self._end(running)
+                    progress.ended(outcomes[running.job.number])
+                progress.refresh()
+        finally:
+            progress.close()
+            for running in self.running:
+                running.process.kill()
+                running.process.join()
+        return [outcomes[job.number] for job in jobs]
+
+    def _start(self, job: Job) -> None:
+        slot = self.free.pop(0)
+        reports, channel = self.context.Pipe(duplex=False)
+        process = self.context.Process(
+            target=work, args=(self.hydra_context.config_loader, self.config, job, slot, channel)
+        )
+        process.start()
+        channel.close()
+        self.running.append(Running(job, process, reports, slot))
+
+    def _end(self, running: Running) -> Outcome:
+        self.running.remove(running)
+        self.free.append(running.slot)
+        running.process.join()
+        folder, outcome = running.job.folder, None
+        try:
+            while running.reports.poll():
+                said = running.reports.recv()
+                folder, outcome = (said, outcome) if isinstance(said, Path) else (folder, said)
+        except EOFError:
+            pass
+        if outcome is None:
+            outcome = Outcome("failed", _death(running.process.exitcode or 0))
+            mark_failed(folder, outcome.message)
+        return outcome
+
+
+def _death(status: int) -> str:
+    if status < 0:
+        return f"killed by signal {-status} ({signal.Signals(-status).name}); out of memory, perhaps"
+    return f"ended with exit status {status} before it was done"

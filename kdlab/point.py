@@ -1,0 +1,32 @@
+"""What becomes of one point of a sweep, and how its folder says so: results.json, or failure.txt, or neither yet."""
+
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from kdlab.whole_files import write_text
+
+FAILURE = "failure.txt"
+
+
+class Outcome(NamedTuple):
+    """`trained`, `reused` when nothing had to be trained, or `failed`, and then why."""
+
+    status: Literal["trained", "reused", "failed"]
+    message: str = ""
+
+
+def mark_failed(folder: Path, message: str) -> None:
+    """Leave word in a point's folder of why it failed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(f"{message}\n", folder / FAILURE)
+
+
+def unmark(folder: Path) -> None:
+    """Take back what `mark_failed` left: the point is tried again."""
+    (folder / FAILURE).unlink(missing_ok=True)
+
+
+def failure_of(folder: Path) -> str | None:
+    """Return why the point failed; None where it has not."""
+    path = folder / FAILURE
+    return path.read_text().strip() if path.exists() else None

@@ -1,0 +1,214 @@
+"""Finished fits by content key: trained once, reused by every later run. Asked by `kdlab.training`; knows no network.
+
+    outputs/store/<key>/                a finished fit: weights.pt, config.json, metrics.json, curves.csv, SHA256SUMS
+    outputs/store/.unfinished/<key>/    what an interrupted one goes on from
+    outputs/store/.locks/<key>.lock     held by the process that trains it
+
+An entry appears whole, by a rename, and its SHA256SUMS (which `sha256sum -c` reads too) tells whether it still is.
+"""
+
+import hashlib
+import json
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from filelock import FileLock, Timeout
+
+from kdlab.content_hash import short_hash
+from kdlab.errors import KdlabError
+
+FILES = ("config.json", "curves.csv", "metrics.json", "weights.pt")
+SUMS = "SHA256SUMS"
+
+log = logging.getLogger(__name__)
+
+
+class StoreError(KdlabError):
+    """The store's folder cannot be used."""
+
+
+class Entry(NamedTuple):
+    """A finished fit on disk."""
+
+    folder: Path
+
+    @property
+    def key(self) -> str:
+        """Its content key."""
+        return self.folder.name
+
+    @property
+    def weights(self) -> Path:
+        """The file of its network's state_dict."""
+        return self.folder / "weights.pt"
+
+    @property
+    def finished(self) -> float:
+        """When it was finished, in seconds since the epoch, by the file system's clock."""
+        sums = self.folder / SUMS
+        return (sums if sums.exists() else self.folder).stat().st_mtime
+
+    def config(self) -> dict[str, Any]:
+        """Return everything that the fit depends on: what its key is the hash of."""
+        return json.loads((self.folder / "config.json").read_text())
+
+    def metrics(self) -> dict[str, Any]:
+        """Return what it was called, what it took, and its last figures."""
+        return json.loads((self.folder / "metrics.json").read_text())
+
+    @property
+    def curve(self) -> Path:
+        """The file of its figures by epoch."""
+        return self.folder / "curves.csv"
+
+    def size(self) -> int:
+        """Return the bytes on disk."""
+        return size_of(self.folder)
+
+    def damage(self) -> list[str]:
+        """Return what is wrong with its files; nothing for a sound entry."""
+        try:
+            lines = [line.split("  ", 1) for line in (self.folder / SUMS).read_text().splitlines()]
+            listed = {name: digest for digest, name in lines}
+        except (OSError, ValueError) as error:
+            return [f"{SUMS} cannot be read: {error}"]
+        found = []
+        for name in FILES:
+            path = self.folder / name
+            if not path.is_file():
+                found.append(f"{name} is missing")
+            elif _sha256(path) != listed.get(name):
+                found.append(f"{name} is not what {SUMS} says")
+        if not found and short_hash(self.config()) != self.key:
+            found.append("config.json has another key")
+        return found
+
+
+class Store:
+    """The entries below one folder.
+
+    Args:
+        folder: made when the first entry is.
+        redo_before: entries finished before this time, in seconds since the epoch, count as not there; 0 for none.
+    """
+
+    def __init__(self, folder: Path, *, redo_before: float = 0.0) -> None:
+        self.folder = folder
+        self.redo_before = redo_before
+
+    def entries(self) -> list[Entry]:
+        """Return all finished fits, the oldest first."""
+        if not self.folder.is_dir():
+            return []
+        found = (Entry(path) for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        return sorted(found, key=lambda entry: entry.finished)
+
+    @contextmanager
+    def locked(self, key: str, what: str) -> Iterator[None]:
+        """Hold the fit with this key for this process, waiting for another that holds it.
+
+        The lock is the operating system's (flock): that of a killed process is free at once.
+
+        Raises:
+            StoreError: when the folder cannot be written to.
+        """
+        lock = self._lock(key)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            log.info("%s: another process is training it; waiting for that", what)
+            lock.acquire(poll_interval=0.2)
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def entry(self, key: str) -> Entry:
+        """Return the place of the entry with this key."""
+        return Entry(self.folder / key)
+
+    def find(self, key: str) -> Entry | None:
+        """Return the entry with this key; None where there is none, where it is to be redone, or where it is damaged.
+
+        A damaged entry is reported and removed. The caller holds the lock.
+        """
+        entry = self.entry(key)
+        if not entry.folder.is_dir():
+            return None
+        if damage := entry.damage():
+            log.warning("%s is damaged and will be trained anew: %s", entry.folder, "; ".join(damage))
+            _remove(entry.folder)
+            return None
+        return entry if entry.finished >= self.redo_before else None
+
+    @contextmanager
+    def writing(self, key: str) -> Iterator[Path]:
+        """Give a folder to write the entry's files into; publish it when they are there. The caller holds the lock."""
+        scratch = Path(tempfile.mkdtemp(prefix="entry-", dir=self._unfinished(key)))
+        yield scratch
+        scratch.chmod(0o755)
+        sums = "".join(f"{_sha256(scratch / name)}  {name}\n" for name in FILES)
+        (scratch / SUMS).write_text(sums)
+        target = self.folder / key
+        if target.exists():
+            _remove(target)
+        scratch.rename(target)
+        _remove(self._unfinished(key))
+
+    def checkpoint(self, key: str) -> Path:
+        """Return the file that a fit goes on from after an interruption; one that is to be redone starts without."""
+        path = self._unfinished(key) / "epoch.ckpt"
+        if path.exists() and path.stat().st_mtime < self.redo_before:
+            path.unlink()
+        return path
+
+    def _unfinished(self, key: str) -> Path:
+        folder = self.folder / ".unfinished" / key
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def interrupted(self) -> list[Path]:
+        """Return the folders of unfinished fits."""
+        folder = self.folder / ".unfinished"
+        return sorted(path for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
+
+    def remove(self, folder: Path) -> bool:
+        """Delete an entry's folder, or an unfinished fit's; False where a running process holds it."""
+        try:
+            with self._lock(folder.name).acquire(timeout=0):
+                _remove(folder)
+        except Timeout:
+            return False
+        return True
+
+    def _lock(self, key: str) -> FileLock:
+        folder = self.folder / ".locks"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            message = f"store.folder={self.folder}: cannot be written to ({error}); name another, or store=off"
+            raise StoreError(message) from error
+        return FileLock(folder / f"{key}.lock")
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes of all files below `folder`."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _remove(folder: Path) -> None:
+    """Delete a folder so that no one ever finds half of it under its name."""
+    if folder.exists():
+        aside = Path(tempfile.mkdtemp(prefix=".removed-", dir=folder.parent))
+        folder.rename(aside / folder.name)
+        shutil.rmtree(aside)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
