@@ -38,6 +38,7 @@ TOP_KEYS = (
     "evaluation",
     "comparison",
     "store",
+    "figures",
 )
 SECTIONS = {
     "data": ("_target_",),
@@ -110,6 +111,8 @@ def _run_problems(config: DictConfig) -> Iterator[str]:
     yield from comparison_problems(plain["comparison"])
     if not (isinstance(config.name, str) and NAME.fullmatch(config.name)):
         yield f"name={shown(config.name)}: names a folder; letters, digits, '_', '-' and '.' are allowed"
+    if config.figures not in (None, True, False):
+        yield f"figures={config.figures}: must be true, false or null"
     if not config.arms:
         yield "arms: there is none; choose an experiment (+experiment=dark_knowledge) or add one (+arms.distilled={})"
 

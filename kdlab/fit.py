@@ -21,9 +21,7 @@ from kdlab.errors import Diverged
 from kdlab.hardware import Hardware
 from kdlab.modules.trained import TrainedNetwork
 from kdlab.progress import FitProgress
-
-# Lightning announces devices and products here; what a run uses stands in its results.
-logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+from kdlab.quiet import Quiet, ignore_warnings
 
 log = logging.getLogger(__name__)
 
@@ -77,15 +75,12 @@ def fit(
     data.setup()
     best, each_epoch = BestEpoch(), CheckpointEachEpoch(checkpoint)
     selection = [] if patience is None else [best, EarlyStopping("val/accuracy", mode="max", patience=patience)]
-    callbacks = [SeedEachEpoch(seed), FitProgress(name), *selection, each_epoch]
+    callbacks = [Quiet(), SeedEachEpoch(seed), FitProgress(name), *selection, each_epoch]
     shutil.rmtree(board, ignore_errors=True)
     trainer = _trainer(data, max_epochs, callbacks, hardware, board)
     start = time.perf_counter()
     with warnings.catch_warnings():
-        # The data are in memory: worker processes would only slow the loaders down.
-        warnings.filterwarnings("ignore", message=".*does not have many workers")
-        # Between Lightning and torch, no matter of the user's.
-        warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
+        ignore_warnings()
         try:
             trainer.fit(module.train(), datamodule=data, ckpt_path=each_epoch.found(name))
         except Diverged as error:

@@ -106,7 +106,8 @@ def _run(config: DictConfig, bench: Bench) -> tuple[Results, bool]:
     results = replace(planned, fits=[fit.record for fit in fits.values()], rows=evaluation.rows)
     curves = {name: fit.curve for name, fit in fits.items()}
     write_curves(curves, bench.folder / "curves.csv")
-    save_figures(figures_of(bench, nets, curves, evaluation, results), bench.folder / "figures")
+    if config.figures or (config.figures is None and bench.sweep is None):
+        save_figures(figures_of(bench, nets, curves, evaluation, results), bench.folder / "figures")
     if lines := comparison_lines(results):
         write_comparison(results, lines, bench.folder / "comparison.csv")
     for plan in plans.values():
@@ -136,7 +137,7 @@ def _finished(planned: Results, keys: list[str], bench: Bench) -> Results | None
 
 def _asked(results: Results) -> tuple[Any, ...]:
     """Return what makes two runs the same: the config, less where fits are kept, the code and the data."""
-    config = {key: value for key, value in results.config.items() if key not in ("store", "trainer")}
+    config = {key: value for key, value in results.config.items() if key not in ("store", "trainer", "figures")}
     return results.dataset, config, *(results.environment.get(name) for name in ("code", "data"))
 
 
@@ -146,7 +147,8 @@ def _report(results: Results, bench: Bench) -> None:
     if lines := comparison_lines(results):
         console.print(comparison_table(results, lines))
     for what, path in {"results": bench.folder / "results.json", "figures": bench.folder / "figures"}.items():
-        console.print(f"{what}: {path}", soft_wrap=True, highlight=False)
+        if path.exists():
+            console.print(f"{what}: {path}", soft_wrap=True, highlight=False)
     console.print(f"curves:  tensorboard --logdir {bench.sweep or bench.folder}", soft_wrap=True, highlight=False)
 
 

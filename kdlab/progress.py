@@ -22,7 +22,7 @@ class FitProgress(Callback):
 
     def __init__(self, name: str, console: Console | None = None, line_seconds: float = 10.0) -> None:
         self.name = name
-        self.console = console or Console(stderr=True)
+        self.console = console
         self.line_seconds = line_seconds
         self._bar: Progress | None = None
 
@@ -31,7 +31,8 @@ class FitProgress(Callback):
         self._last_line = time.monotonic()
         self._steps = int(trainer.num_training_batches)
         self._stride = max(1, self._steps // 50)
-        if self.console.is_terminal:
+        self.console = self.console or Console(stderr=True)  # only now: it cannot be handed to another process
+        if trainer.is_global_zero and self.console.is_terminal:
             self._bar = Progress(
                 TextColumn("{task.description}"), BarColumn(16), TextColumn("{task.fields[figures]}"),
                 TimeRemainingColumn(elapsed_when_finished=True), console=self.console,
@@ -44,7 +45,9 @@ class FitProgress(Callback):
         if self._bar:
             epoch = f"{self.name} epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
             self._bar.update(self._task, description=epoch, figures=_figures(trainer))
-        elif trainer.current_epoch and time.monotonic() - self._last_line >= self.line_seconds:
+        elif (
+            trainer.is_global_zero and trainer.current_epoch and time.monotonic() - self._last_line >= self.line_seconds
+        ):
             self._line(trainer, trainer.current_epoch)
 
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: Any) -> None:
@@ -70,7 +73,8 @@ class FitProgress(Callback):
 
     def _line(self, trainer: Trainer, epochs: int) -> None:
         self._last_line = time.monotonic()
-        log.info("%s: epoch %d/%d  %s", self.name, epochs, trainer.max_epochs, _figures(trainer))
+        if trainer.is_global_zero:
+            log.info("%s: epoch %d/%d  %s", self.name, epochs, trainer.max_epochs, _figures(trainer))
 
 
 def _figures(trainer: Trainer) -> str:

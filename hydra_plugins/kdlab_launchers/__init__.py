@@ -1,4 +1,4 @@
-"""Makes `hydra/launcher=pool` known to Hydra, which imports this at every start. What it does: `kdlab.launchers.pool`."""
+"""Makes `hydra/launcher=pool` known to Hydra, which imports this at every start; see `kdlab.launchers.pool`."""
 
 from collections.abc import Sequence
 from typing import Any

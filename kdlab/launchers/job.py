@@ -36,12 +36,8 @@ class Job(NamedTuple):
         return self.sweep / str(self.number)
 
 
-def run_here(
-    hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig, job: Job, slot: Slot
-) -> Outcome:
-    """Run the job in this process and return its outcome."""
-    os.environ.update(slot.environment)
-    composed = compose(hydra_context.config_loader, config, job)
+def run_here(hydra_context: HydraContext, task_function: TaskFunction, composed: DictConfig) -> Outcome:
+    """Run a composed job in this process and return its outcome."""
     returned: JobReturn = run_job(
         hydra_context=hydra_context,
         task_function=task_function,
@@ -78,12 +74,13 @@ def work(loader: ConfigLoader, config: DictConfig, job: Job, slot: Slot, reports
     _use_threads(slot.threads)
     setup_globals()
     train = importlib.import_module("kdlab.train")
-    folder = folder_of(compose(loader, config, job))
+    composed = compose(loader, config, job)
+    folder = folder_of(composed)
     folder.mkdir(parents=True, exist_ok=True)
     reports.send(folder)
     with _writing_to(folder / CONSOLE):
         context = HydraContext(config_loader=loader, callbacks=Callbacks(config))
-        outcome = run_here(context, train.main.__wrapped__, config, job, slot)
+        outcome = run_here(context, train.main.__wrapped__, composed)
     reports.send(outcome)
 
 

@@ -5,6 +5,7 @@ A job that raises, exits or is killed is one failed point; the others go on.
 
 import logging
 import multiprocessing
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from kdlab.errors import ConfigError
-from kdlab.launchers.job import Job, run_here, work
+from kdlab.launchers.job import Job, compose, run_here, work
 from kdlab.launchers.progress import SweepProgress
 from kdlab.launchers.slots import Slot, cores, slots_for, visible_gpus
 from kdlab.point import Outcome, mark_failed
@@ -92,13 +93,14 @@ def _one_by_one(
     hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig, jobs: list[Job], place: Slot
 ) -> list[Outcome]:
     """Run the jobs in this process, one after the other."""
+    os.environ.update(place.environment)
     progress = SweepProgress(len(jobs), slots=1, on_terminal=False)
     outcomes = []
     for job in jobs:
         log.info("point %d: %s", job.number, " ".join(filter_overrides(job.overrides)))
         progress.started()
         state = Singleton.get_state()
-        outcomes.append(run_here(hydra_context, task_function, config, job, place))
+        outcomes.append(run_here(hydra_context, task_function, compose(hydra_context.config_loader, config, job)))
         Singleton.set_state(state)
         configure_log(config.hydra.hydra_logging, config.hydra.verbose)
         progress.ended(outcomes[-1])

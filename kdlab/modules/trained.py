@@ -91,8 +91,8 @@ class TrainedNetwork(LightningModule, ABC):
 
     def _over_devices(self, mean: Tensor) -> Tensor:
         """Average over the processes of a fit on several devices, which have equally many samples."""
-        gathered: Any = self.all_gather(mean) if self.trainer.world_size > 1 else mean
-        return gathered.mean()
+        average: Any = self.trainer.strategy.reduce(mean, reduce_op="mean")
+        return average
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last validation."""
@@ -114,7 +114,7 @@ class TrainedNetwork(LightningModule, ABC):
         epoch = self.current_epoch + 1
         self.curve += [(epoch, name, value) for name, value in figures.items()]
         # `step` is the x-axis in TensorBoard: the number of epochs trained.
-        self.log_dict(figures | {"step": float(epoch)})
+        self.log_dict(figures | {"step": float(epoch)}, sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the curve."""

@@ -1,9 +1,15 @@
-"""The table that a run ends with."""
+"""What a run, and a sweep, end with on the terminal."""
 
-from rich.console import Group
+from pathlib import Path
+
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from kdlab.report.collection import Collection
+from kdlab.report.settings import settings_of, swept_keys
+from kdlab.report.sweep import status_lines
+from kdlab.report.sweep_table import best_by_validation, best_lines
 from kdlab.results import Results, Row
 
 
@@ -57,3 +63,13 @@ def _notes(results: Results, split: str) -> list[str]:
             f"oracle: the offset with the fewest {split} errors, fitted on the {split} labels",
         ]
     return notes
+
+
+def print_report(collection: Collection, page: Path) -> None:
+    """Print what there is of a sweep, the best points by validation, and where the rest stands."""
+    console = Console()
+    say = [*status_lines(collection)]
+    for best in best_by_validation(settings_of(collection.runs, swept_keys(collection.runs))):
+        say += best_lines(best)
+    for line in (*say, f"report: {page}"):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)

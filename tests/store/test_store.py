@@ -74,9 +74,14 @@ def test_checksums_are_those_that_sha256sum_checks(store):
 
 def test_a_failure_while_writing_leaves_the_old_entry_or_none(tmp_path):
     store = Store(tmp_path / "store")
-    with pytest.raises(RuntimeError), store.locked(KEY, "teacher"), store.writing(KEY) as folder:
-        (folder / "weights.pt").write_bytes(b"half")
-        raise RuntimeError
+
+    def fail_halfway() -> None:
+        with store.locked(KEY, "teacher"), store.writing(KEY) as folder:
+            (folder / "weights.pt").write_bytes(b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_halfway()
     assert store.entries() == []
     assert store.find(KEY) is None
     put(store)
@@ -145,7 +150,12 @@ def command(store: Store, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_does_not_import_torch(store):
-    script = f"import sys; sys.argv = ['x', '--folder', '{store.folder}']; import runpy\ntry:\n runpy.run_module('kdlab.store', run_name='__main__')\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    script = (
+        "import runpy, sys\n"
+        f"sys.argv = ['kdlab.store', '--folder', {str(store.folder)!r}]\n"
+        "runpy.run_module('kdlab.store', run_name='__main__')\n"
+        "assert not {'torch', 'lightning'} & set(sys.modules)\n"
+    )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 

@@ -1,0 +1,24 @@
+"""What happens when a sweep has ended, whichever launcher ran it: its report, and an exit status."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+
+class SweepEnd(Callback):
+    """Writes the report into the sweep's folder, and ends with status 1 if a point has no results."""
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Report."""
+        from kdlab.report.collection import collect
+        from kdlab.report.sweep import write_report
+        from kdlab.report.terminal import print_report
+
+        sweep = Path(config.hydra.sweep.dir)
+        collection = collect([sweep])
+        print_report(collection, write_report(collection, sweep / "report"))
+        if collection.missing:
+            sys.exit(1)

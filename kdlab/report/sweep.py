@@ -1,0 +1,84 @@
+"""The report on a sweep, on several, or on single runs: rows.csv, report.md and figures, from results.json files."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from kdlab.report.collection import Collection, Missing
+from kdlab.report.heatmaps import axes_of, heatmap
+from kdlab.report.settings import Setting, settings_of, swept_keys
+from kdlab.report.sweep_lines import lines
+from kdlab.report.sweep_table import best_by_validation, best_lines, markdown_table, write_rows
+from kdlab.whole_files import write_text
+
+
+def write_report(collection: Collection, target: Path) -> Path:
+    """Write the report on what was collected into `target`, which is made, and return its page, `report.md`.
+
+    `rows.csv` has every row of every run with the swept keys as columns. `heatmap_<arm>.png` and `lines_<arm>.png` show
+    each arm that the swept keys matter to. What an earlier report left there is replaced.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    for old in (*target.glob("heatmap_*.png"), *target.glob("lines_*.png")):
+        old.unlink()
+    keys = swept_keys(collection.runs)
+    settings = settings_of(collection.runs, keys)
+    write_rows(collection.runs, keys, target / "rows.csv")
+    pictures = []
+    for name, figure in figures_of(settings):
+        figure.savefig(target / f"{name}.png", dpi=110)
+        pictures.append(name)
+    page = target / "report.md"
+    write_text("\n\n".join(_page(collection, settings, keys, pictures)) + "\n", page)
+    return page
+
+
+def figures_of(settings: Sequence[Setting]) -> Iterator[tuple[str, Figure]]:
+    """Yield (name, figure) for each arm that a swept key matters to."""
+    arms = {s.arm: [other for other in settings if other.arm == s.arm] for s in settings}
+    baseline = arms.get("baseline", [])
+    for arm, members in arms.items():
+        if len(axes_of(members)) > 1:
+            yield f"heatmap_{arm}", heatmap(members)
+        if axes_of(members):
+            yield f"lines_{arm}", lines(members, [] if arm in ("baseline", "teacher") else baseline)
+
+
+def status_lines(collection: Collection) -> Iterator[str]:
+    """Yield what there is, and what there is not, in a line each."""
+    failed = [lack for lack in collection.missing if lack.failed]
+    unfinished = [lack for lack in collection.missing if not lack.failed]
+    yield f"{len(collection.runs)} finished, {len(failed)} failed, {len(unfinished)} unfinished"
+    for lack in (*failed, *unfinished):
+        yield _missing_line(lack)
+    yield from (f"skipped: {message}" for message in collection.skipped)
+    if collection.copies:
+        yield f"{collection.copies} runs left out that are the same as another in every fit and row"
+
+
+def _missing_line(lack: Missing) -> str:
+    why = lack.why.split("\n")
+    first = why[1].strip(" -") if len(why) > 1 and why[0].endswith(":") else why[0]
+    more = f" (and {len(why) - 2} more)" if why[0].endswith(":") and len(why) > 2 else ""
+    asked = " ".join(line for line in lack.overrides if not line.startswith("+experiment"))
+    return f"{lack.folder} [{asked}]: {first}{more}"
+
+
+def _page(
+    collection: Collection, settings: Sequence[Setting], keys: Sequence[str], pictures: Sequence[str]
+) -> Iterator[str]:
+    names = dict.fromkeys(f"{run.results.experiment} on {run.results.dataset}" for run in collection.runs)
+    yield f"# {', '.join(names) or 'No finished run'}"
+    yield "\n".join(f"- {line}" for line in status_lines(collection))
+    if not settings:
+        return
+    yield f"Swept: {', '.join(f'`{key}`' for key in keys) or 'nothing'}."
+    if chosen := best_by_validation(settings):
+        yield "## Best by validation"
+        yield "\n".join(f"- {line}" for best in chosen for line in best_lines(best))
+    yield "## Test accuracy"
+    yield "Mean ± standard deviation over n fits (seeds); a key that does not matter to an arm is blank."
+    yield markdown_table(settings, keys)
+    for name in pictures:
+        yield f"![{name.replace('_', ' of ', 1)}]({name}.png)"
