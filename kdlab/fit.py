@@ -85,8 +85,10 @@ def fit(
             trainer.fit(module.train(), datamodule=data, ckpt_path=each_epoch.found(name))
         except Diverged as error:
             raise Diverged(f"{name}: {error}") from error
-        except SystemExit as stop:  # Lightning's answer to Ctrl-C
-            raise KeyboardInterrupt from stop
+        except SystemExit as stop:
+            if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning's answer to Ctrl-C
+                raise KeyboardInterrupt from stop
+            raise
     epochs, seconds = trainer.current_epoch, each_epoch.earlier_seconds + time.perf_counter() - start
     if hardware.devices > 1:
         epochs = _hand_over(module, best, each_epoch)

@@ -45,9 +45,7 @@ class FitProgress(Callback):
         if self._bar:
             epoch = f"{self.name} epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
             self._bar.update(self._task, description=epoch, figures=_figures(trainer))
-        elif (
-            trainer.is_global_zero and trainer.current_epoch and time.monotonic() - self._last_line >= self.line_seconds
-        ):
+        elif trainer.current_epoch and time.monotonic() - self._last_line >= self.line_seconds:
             self._line(trainer, trainer.current_epoch)
 
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: Any) -> None:

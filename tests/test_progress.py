@@ -21,7 +21,7 @@ def test_a_terminal_shows_one_bar_with_epoch_loss_and_validation_accuracy(stripe
     net = nn.Sequential(nn.Flatten(), nn.Linear(16, 4))
     module = Classifier(net, optimizer=partial(SGD, lr=0.5), schedule=constant)
     cpu = Hardware(torch.device("cpu"), "32-true")
-    fit_module.fit("distilled", module, stripes, max_epochs=3, seed=0, hardware=cpu, folder=tmp_path)
+    fit_module.fit("distilled", module, stripes, max_epochs=3, seed=0, hardware=cpu, board=tmp_path / "board")
     metrics = module.trainer.callback_metrics
     last = [line for line in console.file.getvalue().splitlines() if "distilled" in line][-1]
     assert "distilled epoch 3/3" in last

@@ -17,7 +17,7 @@ from typing import Any
 
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, setup_globals
-from hydra.errors import HydraException
+from hydra.errors import CompactHydraException
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
@@ -46,7 +46,7 @@ def launch(
     """Run the jobs, and return for each an `Outcome`. What failed is no error here: the others' results count.
 
     Raises:
-        HydraException: when the launcher's settings are wrong.
+        CompactHydraException: when the launcher's settings are wrong; Hydra shows it without a traceback.
         SystemExit: with status 130 on Ctrl-C, after all jobs have been stopped.
     """
     setup_globals()
@@ -56,7 +56,7 @@ def launch(
     try:
         places = slots_for(len(job_overrides), _gpus(config, gpus), cores(), slots=slots, jobs_per_gpu=jobs_per_gpu)
     except ConfigError as error:
-        raise HydraException(str(error)) from None
+        raise CompactHydraException(str(error)) from None
     jobs = [
         Job(number, tuple(overrides), sweep) for number, overrides in enumerate(job_overrides, start=initial_job_idx)
     ]

@@ -76,7 +76,7 @@ def _draw(
     limits: tuple[float, float],
 ) -> AxesImage:
     grid = [[values.get((x, y), math.nan) for x in columns] for y in lines]
-    low, high = limits if limits[0] < limits[1] else (limits[0] - 0.5, limits[1] + 0.5)
+    low, high = limits if limits[0] < limits[1] else (max(0.0, limits[0] - 0.5), min(100.0, limits[1] + 0.5))
     image = axis.imshow(grid, vmin=low, vmax=high, cmap="viridis", aspect="auto", origin="lower")
     axis.set_xticks(range(len(columns)), [value_shown(value) for value in columns])
     axis.set_yticks(range(len(lines)), [value_shown(value) for value in lines])

@@ -48,10 +48,12 @@ def lines(settings: Sequence[Setting], baseline: Sequence[Setting] = ()) -> Figu
                     axis.axhline(100 * mean_and_sd(figures)[0], color="0.5", linestyle=(0, (4, 3)), label="baseline")
             axis.set(title=f"{group} classes, {CORRECTIONS[correction]}", xlabel=across, ylabel="test accuracy, %")
             axis.set_xticks(list(places.values()), [value_shown(value) for value in places])
+            low, high = axis.get_ylim()
+            axis.set_ylim(max(low - 0.5, -1.0), min(high + 0.5, 101.0))
             axis.grid(alpha=0.3)
     handles, labels = axes[0][0].get_legend_handles_labels()
     named = dict(zip(labels, handles, strict=True))
-    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=min(4, len(named)), frameon=False)
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=len(groups), frameon=False)
     figure.suptitle(f"{settings[0].arm}: mean and standard deviation over seeds")
     return figure
 

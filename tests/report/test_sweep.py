@@ -1,0 +1,204 @@
+"""The report on a sweep: what was varied, over seeds, the best by validation, what is missing, and the figures."""
+
+import csv
+import math
+import shutil
+import statistics
+import subprocess
+import sys
+
+import pytest
+
+from kdlab.report.collection import collect, planned
+from kdlab.report.heatmaps import heatmap
+from kdlab.report.settings import mean_and_sd, settings_of, swept_keys
+from kdlab.report.sweep import figures_of, write_report
+from kdlab.report.sweep_lines import lines
+from kdlab.report.sweep_table import best_by_validation, markdown_table
+
+
+def settings(folder):
+    runs = collect([folder]).runs
+    return settings_of(runs, swept_keys(runs))
+
+
+def of(folder, arm):
+    return [setting for setting in settings(folder) if setting.arm == arm]
+
+
+def test_swept_keys_are_what_differs_each_once_and_seeds_last(grid):
+    assert swept_keys(collect([grid]).runs) == ["loss.temperature", "loss.alpha", "optimizer.lr", "seed"]
+
+
+def test_nothing_is_swept_in_one_run_and_the_store_is_no_setting(grid):
+    assert swept_keys(collect([grid / "0"]).runs) == []
+
+
+def test_each_arm_has_a_setting_for_each_combination_of_what_matters_to_it_and_each_fit_counts_once(grid):
+    counts = {arm: [len(s.runs) for s in of(grid, arm)] for arm in ("teacher", "baseline", "distilled")}
+    assert counts == {"teacher": [2], "baseline": [2, 2], "distilled": [2] * 12}
+    assert [setting.values for setting in of(grid, "baseline")] == [{"optimizer.lr": 0.01}, {"optimizer.lr": 0.1}]
+    assert of(grid, "teacher")[0].values == {}
+
+
+def test_the_table_holds_mean_and_sample_deviation_over_seeds(grid):
+    table = markdown_table(settings(grid), swept_keys(collect([grid]).runs)).splitlines()
+    assert table[0].startswith("| arm | loss.temperature | loss.alpha | optimizer.lr | correction | all, % | seen, %")
+    values = [100 * (0.9 + 0.004 + 0.02 * seed - 0.05 * 0.9) for seed in (0, 1)]
+    cell = f"{statistics.fmean(values):.2f} ± {statistics.stdev(values):.2f}"
+    (line,) = [line for line in table if line.startswith("| distilled | 4 | 0.9 | 0.1 | prior |")]
+    assert [part.strip() for part in line.split("|")[6:10]] == [cell, cell, cell, "131.0 ± 14.1"]
+    assert line.endswith("| 2 |")
+    assert len([line for line in table if line.startswith("| baseline |  |  | 0.01 | none |")]) == 1
+    assert len(table) == 2 + 1 + 2 * 3 + 12 * 3
+
+
+def test_deviation_needs_two_values():
+    assert mean_and_sd([0.5]) == (0.5, None)
+    assert mean_and_sd([0.4, 0.6]) == (0.5, pytest.approx(math.sqrt(0.02)))
+
+
+def test_the_best_point_is_chosen_by_validation_on_seen_classes_and_never_by_test(grid):
+    best = {best.setting.arm: best for best in best_by_validation(settings(grid))}
+    assert best["distilled"].setting.values == {"loss.temperature": 4, "loss.alpha": 0.9, "optimizer.lr": 0.1}
+    assert best["distilled"].classes == "seen"
+    assert best["distilled"].points == 12
+    assert best["distilled"].validation == pytest.approx(0.7)
+    assert "teacher" not in best  # one setting is no choice
+
+
+def test_without_validation_rows_nothing_is_chosen(grid):
+    for path in grid.glob("*/results.json"):
+        path.write_text(path.read_text().replace('"split": "val"', '"split": "train"'))
+    assert best_by_validation(settings(grid)) == []
+
+
+def test_the_tidy_file_has_every_row_with_the_swept_keys(grid, tmp_path):
+    collection = collect([grid])
+    write_report(collection, tmp_path / "report")
+    with (tmp_path / "report" / "rows.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == sum(len(run.results.rows) for run in collection.runs)
+    assert list(rows[0]) == [
+        "run", "loss.temperature", "loss.alpha", "optimizer.lr", "seed", "arm", "split", "classes", "correction",
+        "metric", "value", "n",
+    ]  # fmt: skip
+    cell = {"loss.temperature": "20", "loss.alpha": "0.5", "optimizer.lr": "0.01", "seed": "1", "arm": "distilled"}
+    cell |= {"split": "test", "classes": "unseen", "correction": "none", "metric": "accuracy"}
+    (row,) = [row for row in rows if cell.items() <= row.items()]
+    assert float(row["value"]) == pytest.approx(0.9 + 0.02 + 0.02 - 0.025)
+
+
+def test_failed_unfinished_and_unbegun_points_are_shown_and_corrupt_files_named(grid):
+    (grid / "3" / "results.json").unlink()
+    (grid / "4" / "results.json").unlink()
+    (grid / "4" / "failure.txt").write_text(
+        "The config cannot be run:\n  - loss.alpha=7: must lie in [0, 1]\n  - b: c\n"
+    )
+    (grid / "5" / "results.json").write_text('{"schema_version": 1, "half": ')
+    (grid / "6" / "results.json").write_text('{"accuracy": 1.0}')
+    (grid / "multirun.yaml").write_text(
+        "hydra:\n  overrides:\n    task: ['loss.temperature=1,4,20', 'seed=range(9)']\n"
+        "  sweeper: {_target_: hydra._internal.core_plugins.basic_sweeper.BasicSweeper}\n"
+    )
+    page = write_report(collect([grid]), grid / "report").read_text()
+    assert "- 20 finished, 3 failed, 4 unfinished" in page
+    assert f"- {grid / '3'} [loss.temperature=1 seed=1]: unfinished" in page
+    assert f"- {grid / '4'} [loss.temperature=1 seed=0]: loss.alpha=7: must lie in [0, 1] (and 1 more)" in page
+    assert f"- {grid / '24'} [loss.temperature=20 seed=6]: not begun" in page
+    assert f"skipped: {grid / '5' / 'results.json'}: not readable as JSON" in page
+    assert f"skipped: {grid / '6' / 'results.json'}: schema_version is None" in page
+
+
+def test_the_points_of_a_sweep_are_those_that_hydra_makes_of_it(tmp_path):
+    record = tmp_path / "multirun.yaml"
+    record.write_text(
+        "hydra:\n  overrides:\n    task: ['+experiment=x', 'a=1,2', 'b=c,d']\n"
+        "  sweeper: {_target_: hydra._internal.core_plugins.basic_sweeper.BasicSweeper}\n"
+    )
+    first = ("+experiment=x", "a=1", "b=c")
+    assert [point[1:] for point in planned(record)] == [("a=1", "b=c"), ("a=1", "b=d"), ("a=2", "b=c"), ("a=2", "b=d")]
+    assert planned(record)[0] == first
+    record.write_text("no: record")
+    assert planned(record) == []
+
+
+def test_a_run_that_is_there_twice_counts_once(grid):
+    shutil.copytree(grid / "7", grid / "copy of 7")
+    collection = collect([grid, grid / "7"])
+    assert (len(collection.runs), collection.copies) == (24, 1)
+
+
+def test_the_heatmap_has_a_panel_for_each_lr_and_every_mean_in_its_place(grid):
+    figure = heatmap(of(grid, "distilled"))
+    panels = [axis for axis in figure.axes if axis.get_title()]
+    assert len(panels) == 4 * 2
+    first = panels[0]
+    assert first.get_title() == "all classes\noptimizer.lr=0.01"
+    assert (first.get_xlabel(), first.get_ylabel()) == ("loss.temperature", "loss.alpha")
+    assert [label.get_text() for label in first.get_xticklabels()] == ["1", "4", "20"]
+    assert [label.get_text() for label in first.get_yticklabels()] == ["0.5", "0.9"]
+    shown = {text.get_position(): text.get_text() for text in first.texts}
+    for x, temperature in enumerate((1, 4, 20)):
+        for y, alpha in enumerate((0.5, 0.9)):
+            assert shown[x, y] == f"{100 * (0.9 + 0.001 * temperature + 0.01 - 0.05 * alpha):.1f}"
+
+
+def test_a_point_without_results_is_a_dash_in_the_heatmap(grid):
+    for number in (0, 1):
+        shutil.rmtree(grid / str(number))
+    (first, *_) = heatmap(of(grid, "distilled")).axes
+    assert {text.get_position(): text.get_text() for text in first.texts}[0, 0] == "–"
+
+
+def test_the_lines_have_error_bars_a_panel_for_each_group_and_the_baseline(grid):
+    figure = lines(of(grid, "distilled"), of(grid, "baseline"))
+    titles = [axis.get_title() for axis in figure.axes]
+    assert titles == [
+        f"{group} classes, {how}" for how in ("as it is", "correction prior") for group in ("all", "seen", "unseen")
+    ]
+    for axis in figure.axes:
+        assert len(axis.containers) == 4  # alpha × lr
+        container = axis.containers[0]
+        assert list(container[0].get_ydata()) == pytest.approx(
+            [100 * (0.9 + 0.001 * t + 0.01 - 0.025) for t in (1, 4, 20)]
+        )
+        (bars,) = container[2]
+        low, high = bars.get_segments()[0][:, 1]
+        assert high - low == pytest.approx(2 * 100 * statistics.stdev([0.0, 0.02]))
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == {
+        "baseline", *(f"loss.alpha={a}, optimizer.lr={lr}" for a in (0.5, 0.9) for lr in (0.01, 0.1)),
+    }  # fmt: skip
+
+
+def test_an_arm_that_nothing_swept_matters_to_has_no_figure(grid):
+    names = [name for name, _ in figures_of(settings(grid))]
+    assert names == ["lines_baseline", "heatmap_distilled", "lines_distilled"]
+
+
+def command(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "kdlab.report", *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+
+
+def test_the_command_reports_on_one_folder_or_several(grid, tmp_path):
+    done = command(grid)
+    assert done.returncode == 0, done.stderr
+    assert "24 finished, 0 failed, 0 unfinished" in done.stdout
+    assert "loss.temperature=4, loss.alpha=0.9, optimizer.lr=0.1 is the best of 12 points by validation" in done.stdout
+    assert {path.name for path in (grid / "report").iterdir()} == {
+        "rows.csv", "report.md", "lines_baseline.png", "heatmap_distilled.png", "lines_distilled.png",
+    }  # fmt: skip
+    several = command(grid / "0", grid / "1", "--to", tmp_path / "two")
+    assert "2 finished" in several.stdout
+    assert "| distilled | none |" in (tmp_path / "two" / "report.md").read_text()
+
+
+def test_the_command_refuses_what_is_no_folder_and_tells_of_an_empty_one(tmp_path):
+    missing = command(tmp_path / "gone")
+    assert missing.returncode == 2
+    assert "no such folder" in missing.stderr
+    empty = command(tmp_path)
+    assert empty.returncode == 1
+    assert "0 finished" in empty.stdout

@@ -1,0 +1,134 @@
+"""SIGKILL at any moment, then the same command again: the outcome is that of an undisturbed run, bit for bit.
+
+KDLAB_KILLS=20 python -m pytest tests/test_interruption.py     kills the sweep as often as that
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from kdlab.results import read
+from kdlab.store import Store
+
+KILLS = int(os.environ.get("KDLAB_KILLS", "5"))
+RUN = (
+    "+experiment=dark_knowledge", "data=digits", "trainer=cpu", "model@teacher.net=mlp_64", "model@student.net=mlp_30",
+    "teacher.max_epochs=20", "student.max_epochs=20", "student.net.hidden_dropout=0.2",
+    "augment@student.augment=jitter", "student.patience=30", "figures=false",
+)  # fmt: skip
+SWEEP = (
+    "-m", "+experiment=dark_knowledge", "data=digits", "trainer=cpu", "data.passes_per_epoch=2",
+    "model@teacher.net=mlp_64", "model@student.net=mlp_30", "teacher.max_epochs=8", "student.max_epochs=12",
+    "loss.temperature=1,4,20", "seed=0,1", "hydra.launcher.slots=2",
+)  # fmt: skip
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    folder.mkdir(exist_ok=True)
+    return subprocess.Popen(
+        [sys.executable, "-m", "kdlab.train", *arguments], cwd=folder, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True, env=os.environ | {"OMP_NUM_THREADS": "2"},
+    )  # fmt: skip
+
+
+def wait_for(process: subprocess.Popen[bytes], condition) -> bool:
+    """Wait until the condition holds; False where the process ended before."""
+    while not condition():
+        if process.poll() is not None:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def store_of(folder: Path) -> Store:
+    return Store(folder / "outputs" / "store")
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return {
+        f"{entry.key} {name}": value
+        for entry in store_of(folder).entries()
+        for name, value in torch.load(entry.weights, weights_only=True).items()
+    }
+
+
+def assert_same_fits(folder: Path, undisturbed: Path) -> None:
+    found, expected = weights(folder), weights(undisturbed)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    curves = {entry.key: entry.curve.read_text() for entry in store_of(undisturbed).entries()}
+    assert {entry.key: entry.curve.read_text() for entry in store_of(folder).entries()} == curves
+    assert not any(entry.damage() for entry in store_of(folder).entries())
+    assert store_of(folder).interrupted() == []
+
+
+@pytest.mark.timeout(600)
+def test_a_run_killed_at_several_moments_ends_with_the_weights_of_one_that_was_not(tmp_path):
+    undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
+    assert start(undisturbed, *RUN).wait() == 0
+    moments = random.Random(0)
+    for fit in range(3):  # teacher, baseline, distilled: each is killed once it has left a checkpoint, and a bit later
+        process = start(disturbed, *RUN)
+        store = store_of(disturbed)
+        under_way = wait_for(
+            process,
+            lambda fit=fit, store=store: (
+                len(store.entries()) > fit
+                or (len(store.entries()) == fit and any((path / "epoch.ckpt").exists() for path in store.interrupted()))
+            ),
+        )
+        assert under_way
+        time.sleep(moments.uniform(0, 0.5))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert not list(disturbed.rglob("results.json"))
+    assert start(disturbed, *RUN).wait() == 0
+    assert_same_fits(disturbed, undisturbed)
+    (rows,), (expected,) = ([read(path).rows for path in f.rglob("results.json")] for f in (disturbed, undisturbed))
+    assert rows == expected
+
+
+def table(folder: Path) -> str:
+    """The report's table and what it says before it, where it was written."""
+    (page,) = folder.rglob("report.md")
+    return page.read_text()
+
+
+@pytest.mark.timeout(1200)
+def test_a_sweep_killed_at_random_moments_ends_with_the_table_of_one_that_was_not(tmp_path):
+    undisturbed, disturbed = tmp_path / "undisturbed", tmp_path / "disturbed"
+    began = time.monotonic()
+    assert start(undisturbed, *SWEEP).wait() == 0
+    duration = time.monotonic() - began
+    moments = random.Random(1)
+    kills = 0
+    while kills < KILLS:
+        process = start(disturbed, *SWEEP)
+        # Half of the time the launcher alone is killed, and its jobs have to notice.
+        kill = os.killpg if moments.random() < 0.5 else os.kill
+        try:
+            process.wait(moments.uniform(0, 0.8 * duration))
+        except subprocess.TimeoutExpired:
+            kill(process.pid, signal.SIGKILL)
+            process.wait()
+            kills += 1
+        else:  # it came to its end: begin another, since that is no place for a kill
+            (disturbed / "outputs").rename(tmp_path / f"finished_{kills}")
+    assert start(disturbed, *SWEEP).wait() == 0
+
+    for ended in (disturbed, *tmp_path.glob("finished_*")):
+        outputs = ended / "outputs" if ended == disturbed else ended
+        assert table(outputs) == table(undisturbed / "outputs")
+        assert len(list(outputs.rglob("results.json"))) == 6
+    assert_same_fits(disturbed, undisturbed)
+    assert len(store_of(disturbed).entries()) == 2 + 2 + 6
+    boards = {path.name for path in undisturbed.glob("outputs/dark_knowledge/*/tensorboard/*")}
+    assert {path.name for path in disturbed.glob("outputs/dark_knowledge/*/tensorboard/*")} == boards
+    assert not list(disturbed.rglob("*.part"))
