@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -80,11 +81,17 @@ CommandLine = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def kdlab_train(tmp_path: Path) -> CommandLine:
     """Run `python -m kdlab.train` as a user would, in an empty folder."""
+    return partial(_train, folder=tmp_path)
 
-    def run(*arguments: str, folder: Path = tmp_path, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "kdlab.train", *arguments],
-            cwd=folder, env=os.environ | environment, capture_output=True, text=True, timeout=240, check=False,
-        )  # fmt: skip
 
-    return run
+@pytest.fixture(scope="module")
+def train_in_module() -> CommandLine:
+    """Run the same in a folder that is to be named."""
+    return _train
+
+
+def _train(*arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "kdlab.train", *arguments],
+        cwd=folder, env=os.environ | environment, capture_output=True, text=True, timeout=400, check=False,
+    )  # fmt: skip

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from kdlab.report.collection import Value
-from kdlab.report.settings import Setting, distinct, mean_and_sd
+from kdlab.report.settings import Setting, combinations, distinct, mean_and_sd
 from kdlab.report.sweep_table import value_shown
 
 PREFERRED = ("loss.temperature", "loss.alpha")
@@ -39,7 +39,7 @@ def heatmap(settings: Sequence[Setting]) -> Figure:
     if len(keys) < 2:
         raise ValueError(f"a heatmap needs two swept keys, there is {', '.join(keys) or 'none'}")
     across, up, rest = keys[0], keys[1], keys[2:]
-    panels = list(dict.fromkeys(tuple(s.values[key] for key in rest) for s in settings))
+    panels = combinations(settings, rest)
     rows = [(classes, how) for classes, how in SHOWN if any(s.figures("accuracy", classes, how) for s in settings)]
     columns, lines = distinct(s.values[across] for s in settings), distinct(s.values[up] for s in settings)
     figure = Figure(

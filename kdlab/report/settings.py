@@ -65,13 +65,21 @@ def settings_of(runs: Sequence[Run], keys: Sequence[str]) -> list[Setting]:
             setting = by_values.setdefault(repr(values), Setting(arm, values, []))
             if all(run.fit_of(arm) != other.fit_of(arm) for other in setting.runs):
                 setting.runs.append(run)
-        found += sorted(by_values.values(), key=lambda setting: [_sortable(v) for v in setting.values.values()])
+        found += sorted(by_values.values(), key=lambda setting: [sortable(v) for v in setting.values.values()])
     return found
 
 
 def distinct(values: Iterable[Value]) -> list[Value]:
     """Return the different values in order."""
-    return sorted(set(values), key=_sortable)
+    return sorted(set(values), key=sortable)
+
+
+def combinations(settings: Sequence[Setting], keys: Sequence[str]) -> list[tuple[Value, ...]]:
+    """Return the different values that these keys have together, in order."""
+    return sorted(
+        {tuple(setting.values[key] for key in keys) for setting in settings},
+        key=lambda values: [sortable(value) for value in values],
+    )
 
 
 def mean_and_sd(values: Sequence[float]) -> tuple[float, float | None]:
@@ -93,6 +101,7 @@ def _matters(key: str, keys: Sequence[str], runs: Sequence[Run], arm: str) -> bo
     return any(len({run.fit_of(arm) for run in group}) > 1 for group in varied_alone or [list(runs)])
 
 
-def _sortable(value: Value) -> tuple[int, float, str]:
+def sortable(value: Value) -> tuple[int, float, str]:
+    """Return what values are sorted by: numbers by their size, before all else by how it is written."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return (0, float(value), "") if is_number else (1, 0.0, str(value))  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from kdlab.report.collection import Value
 from kdlab.report.heatmaps import axes_of
 from kdlab.report.palette import line_styles
-from kdlab.report.settings import Setting, distinct, mean_and_sd
+from kdlab.report.settings import Setting, combinations, distinct, mean_and_sd
 from kdlab.report.sweep_table import GROUPS, value_shown
 
 CORRECTIONS = {"none": "as it is", "prior": "correction prior"}
@@ -35,7 +35,7 @@ def lines(settings: Sequence[Setting], baseline: Sequence[Setting] = ()) -> Figu
     rows = [how for how in CORRECTIONS if any(s.figures("accuracy", "all", how) for s in settings)]
     figure = Figure(figsize=(3.6 * len(groups) + 0.5, 2.9 * len(rows) + 0.8), layout="constrained")
     axes = figure.subplots(len(rows), len(groups), squeeze=False)
-    series = list(dict.fromkeys(tuple(s.values[key] for key in rest) for s in settings))
+    series = combinations(settings, rest)
     places = _places(distinct(s.values[across] for s in settings))
     for row, correction in zip(axes, rows, strict=True):
         for axis, group in zip(row, groups, strict=True):
