@@ -1,14 +1,15 @@
 """TensorBoard's event files of one fit: its curves, and its hyperparameters with what they led to."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
 
 from kdlab.curves import Point
 from kdlab.plan import Plan
 from kdlab.results import Results
+from kdlab.whole_files import whole_folder
 
 Value = str | int | float | bool
 EVENTS = "events.out.tfevents.*"
@@ -22,7 +23,7 @@ def has_curves(board: Path) -> bool:
 
 def replay(curve: Sequence[Point], board: Path) -> None:
     """Write the curve of a finished fit, as it was written while it was trained."""
-    with SummaryWriter(str(board)) as writer:
+    with whole_folder(board) as scratch, SummaryWriter(str(scratch)) as writer:
         for epoch, figure, value in curve:
             writer.add_scalar(figure, value, epoch)
 
@@ -52,9 +53,17 @@ def outcome(arm: str, results: Results) -> dict[str, float]:
 
 
 def log_outcome(board: Path, hyperparameters: Mapping[str, Value], metrics: Mapping[str, float]) -> None:
-    """Write one line of the HParams tab, once: a folder that has its line is left alone."""
-    if (board / HPARAMS).exists():
+    """Write one line of the HParams tab, once: a folder that has its line is left alone.
+
+    The line alone, without the list of columns that TensorBoard would take from the first line it finds: it makes that
+    list itself, from all lines, and a baseline has no temperature.
+    """
+    line = board / HPARAMS
+    if line.exists():
         return
-    with warnings.catch_warnings(), SummaryWriter(str(board)) as writer:
-        warnings.simplefilter("ignore", DeprecationWarning)  # TensorBoard's own
-        writer.add_hparams(dict(hyperparameters), dict(metrics), run_name=HPARAMS)
+    _, *session = hparams(dict(hyperparameters), dict(metrics))
+    with whole_folder(line) as scratch, SummaryWriter(str(scratch)) as writer:
+        for summary in session:
+            writer.file_writer.add_summary(summary)
+        for name, value in metrics.items():
+            writer.add_scalar(name, value)

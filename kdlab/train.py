@@ -54,8 +54,8 @@ def main(config: DictConfig) -> Outcome:
     except KeyboardInterrupt:
         if sweep:
             raise
-        missing = "" if (folder / "results.json").exists() else "; it has no results.json"
-        log.error("Interrupted. %s holds what was finished%s. The same command goes on from there.", folder, missing)
+        again = "" if config.store.folder is None else " The same command goes on where it was cut off."
+        log.error("Interrupted. %s has no results.json.%s", folder, again)
         sys.exit(130)
     except (Exception, SystemExit) as error:  # in the user's own code, or a fault in kdlab's
         if not sweep:

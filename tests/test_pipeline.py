@@ -1,5 +1,6 @@
 """The story of one experiment: where targets and weights come from, and what depends on what."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,19 +12,21 @@ from kdlab import checkpoints
 from kdlab.checkpoints import CheckpointError
 from kdlab.pipeline import run
 from kdlab.results import Results
+from kdlab.store import Store, StoreError
 from kdlab.train import CONFIGS
 
 BLOBS = [
     "data=blobs", "data.classes=3", "trainer=cpu", "optimizer=adam", "optimizer.lr=0.01", "name=x",
     "model@teacher.net=mlp_64", "model@student.net=mlp_4", "teacher.max_epochs=3", "student.max_epochs=3",
-    "data.train_samples=300", "data.test_samples=500", "store=off",
+    "data.train_samples=300", "data.test_samples=500",
 ]  # fmt: skip
 
 
-def go(folder: Path, *overrides: str) -> Results:
+def go(folder: Path, *overrides: str, store: Path | None = None) -> Results:
     folder.mkdir()
+    kept_in = f"store.folder={store}" if store else "store=off"
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        config = compose("train", [*BLOBS, *overrides])
+        config = compose("train", [*BLOBS, kept_in, *overrides])
     return run(config, folder)[0]
 
 
@@ -117,3 +120,58 @@ def test_without_rows_of_the_test_set_the_test_set_is_not_used(tmp_path, monkeyp
     monkeypatch.setattr(BlobsData, "split", refuse)
     results = go(tmp_path / "run", "+arms.soft={}", "evaluation.splits=[val]")
     assert {row.split for row in results.rows} == {"val", "distribution"}
+
+
+# With a store.
+
+
+def kept(folder: Path) -> list[Path]:
+    return [entry.folder for entry in Store(folder).entries()]
+
+
+def test_a_second_run_takes_its_fits_from_the_store_and_finds_the_same(tmp_path):
+    first = go(tmp_path / "first", *ARMS, store=tmp_path / "store")
+    second = go(tmp_path / "second", *ARMS, store=tmp_path / "store")
+    assert not any(fit.reused for fit in first.fits)
+    assert all(fit.reused for fit in second.fits)
+    assert second.rows == first.rows
+    assert [replace(fit, reused=False) for fit in second.fits] == first.fits
+    for name in ("curves.csv", "checkpoints/truth.pt"):
+        assert (tmp_path / "second" / name).read_bytes() == (tmp_path / "first" / name).read_bytes()
+    assert len(kept(tmp_path / "store")) == 6
+
+
+def test_another_temperature_trains_the_softly_taught_alone(tmp_path):
+    arms = ["+arms.baseline.targets=truth", "+arms.distilled={}"]
+    go(tmp_path / "first", *arms, store=tmp_path / "store")
+    second = go(tmp_path / "second", *arms, "loss.temperature=9", store=tmp_path / "store")
+    assert [fit.reused for fit in second.fits] == [True, True, False]
+
+
+def test_identical_arms_are_trained_once(tmp_path):
+    results = go(tmp_path / "run", "+arms.one={}", "+arms.two={}", store=tmp_path / "store")
+    assert [fit.reused for fit in results.fits] == [False, False, True]
+    assert of(results, "one") == of(results, "two")
+
+
+@pytest.mark.parametrize("fault", ["truncated", "edited"])
+def test_a_damaged_fit_is_reported_and_trained_anew_to_the_same_weights(tmp_path, caplog, fault):
+    arms = ["+arms.distilled={}"]
+    first = go(tmp_path / "first", *arms, store=tmp_path / "store")
+    weights = tmp_path / "store" / first.fits[0].key / "weights.pt"
+    sound = weights.read_bytes()
+    damaged = sound[:-100] if fault == "truncated" else sound[:500] + bytes([sound[500] ^ 1]) + sound[501:]
+    weights.unlink()  # a file of its own, as on a file system without links
+    weights.write_bytes(damaged)
+    second = go(tmp_path / "second", *arms, store=tmp_path / "store")
+    assert f"{weights.parent} is damaged and will be trained anew: weights.pt" in caplog.text
+    assert [fit.reused for fit in second.fits] == [False, True]
+    assert weights.read_bytes() == sound
+    assert second.rows == first.rows
+
+
+def test_a_store_that_cannot_be_written_to_stops_the_run_before_anything_is_trained(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"store\.folder=.*: cannot be written to"):
+        go(tmp_path / "run", "+arms.distilled={}", store=tmp_path / "file" / "below")
+    assert not list((tmp_path / "run").iterdir())

@@ -15,7 +15,6 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, setup_globals
 from hydra.errors import CompactHydraException
 from hydra.types import HydraContext, TaskFunction
@@ -80,7 +79,8 @@ def _gpus(config: DictConfig, gpus: Any) -> list[str]:
 
 def _described(places: list[Slot]) -> str:
     on = f" on GPU {', '.join(str(place.gpu) for place in places)}" if places[0].gpu is not None else ""
-    return f"{len(places)} at once{on}, {places[0].threads} threads each"
+    threads = f", threads each: {places[0].threads}" if len(places) > 1 else ""
+    return f"{len(places)} at once{on}{threads}"
 
 
 def _returned(job: Job, outcome: Outcome) -> JobReturn:
@@ -92,16 +92,15 @@ def _returned(job: Job, outcome: Outcome) -> JobReturn:
 def _one_by_one(
     hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig, jobs: list[Job], place: Slot
 ) -> list[Outcome]:
-    """Run the jobs in this process, one after the other."""
-    os.environ.update(place.environment)
+    """Run the jobs in this process, one after the other, with the threads that a single run has."""
+    if place.gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = place.gpu
     progress = SweepProgress(len(jobs), slots=1, on_terminal=False)
     outcomes = []
     for job in jobs:
         log.info("point %d: %s", job.number, " ".join(filter_overrides(job.overrides)))
         progress.started()
-        state = Singleton.get_state()
         outcomes.append(run_here(hydra_context, task_function, compose(hydra_context.config_loader, config, job)))
-        Singleton.set_state(state)
         configure_log(config.hydra.hydra_logging, config.hydra.verbose)
         progress.ended(outcomes[-1])
     return outcomes

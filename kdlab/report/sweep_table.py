@@ -80,11 +80,14 @@ def best_by_validation(settings: Sequence[Setting]) -> list[Best]:
     """Return for each arm with several settings the one with the highest mean validation accuracy.
 
     Held-out classes do not count in it, as they do not in a student's own selection; between equals the lower
-    cross-entropy decides. The test set has no part in the choice. Arms that were not measured on `val` are left out.
+    cross-entropy decides. The test set has no part in the choice. Settings that lack seeds which others have are no
+    candidates; arms that were not measured on `val` are left out.
     """
     found = []
     for arm in dict.fromkeys(setting.arm for setting in settings):
         candidates = [s for s in settings if s.arm == arm and s.figures("accuracy", split="val")]
+        most = max((len(s.runs) for s in candidates), default=0)
+        candidates = [s for s in candidates if len(s.runs) == most]
         if len(candidates) > 1:
             classes = "seen" if all(s.figures("accuracy", "seen", split="val") for s in candidates) else "all"
 

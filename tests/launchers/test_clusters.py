@@ -61,7 +61,7 @@ count = int(re.search(r"--array=.?0-(\\d+)", text).group(1)) + 1
 for i in range(count):
     job = {{"SLURM_JOB_ID": str(100 + i), "SLURM_ARRAY_JOB_ID": "77", "SLURM_ARRAY_TASK_ID": str(i)}}
     job |= {{"SLURM_CPUS_PER_TASK": "1", "SLURM_NTASKS": "1", "SLURM_LOCALID": "0", "SLURM_PROCID": "0"}}
-    job |= {{"SLURM_NODEID": "0", "SLURM_JOB_NUM_NODES": "1", "SLURM_JOB_NODELIST": "here", "SLURM_NTASKS_PER_NODE": "1"}}
+    job |= {{"SLURM_NODEID": "0", "SLURM_JOB_NUM_NODES": "1", "SLURM_JOB_NODELIST": "here"}}
     subprocess.run(["bash", str(script)], env=os.environ | job, stdout=subprocess.DEVNULL)
 print("Submitted batch job 77")
 """
