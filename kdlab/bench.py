@@ -1,5 +1,6 @@
 """What all fits of a run share, and what comes out of one."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,13 +32,17 @@ class Bench(NamedTuple):
     store: Store | None = None
     sweep: Path | None = None
 
+    def holding(self, key: str, arm: str) -> AbstractContextManager[None]:
+        """Hold a fit, with its TensorBoard files, for this process alone, where there is a store to share it by."""
+        return self.store.locked(key, arm) if self.store else nullcontext()
+
     def logits(self, net: nn.Module, inputs: Tensor) -> Tensor:
         """Return `net`'s logits (N, C) for stored inputs (N, …)."""
         return logits_of(net, inputs, self.data.scale, self.hardware.device)
 
     def board(self, arm: str, key: str) -> Path:
         """Return the folder of a fit's TensorBoard files: one, too, for all points of a sweep that share the fit."""
-        if self.sweep:
+        if self.sweep and self.store:
             return self.sweep / "tensorboard" / f"{arm}_{key[:8]}"
         return self.folder / "tensorboard" / arm
 

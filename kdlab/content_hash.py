@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,27 @@ def short_hash(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def code_hash(root: Path, names: Iterable[str]) -> str:
+def plain(value: Any) -> Any:
+    """Return a value as JSON holds it, with whole numbers as integers: 4 and 4.0 are one temperature."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def code_hash(root: Path, names: Iterable[str] = (".",)) -> str:
     """Return the hash of the Python files with these names below `root`, folders with all that is in them."""
     digest = hashlib.sha256()
-    for name in names:
+    for name in sorted(names):
         path = root / name
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+        files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
+        for file in (file for file in files if not file.name.startswith(".")):
             digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
 
+@cache
 def file_hash(path: Path) -> str:
-    """Return the hash of a file's bytes, 16 hexadecimal digits."""
+    """Return the hash of a file's bytes as this process first saw them, 16 hexadecimal digits."""
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

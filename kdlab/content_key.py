@@ -1,6 +1,6 @@
 """Content keys: the hash of everything that a fit's weights depend on, and of nothing else.
 
-No path, no name, no logging and no number of devices is in it.
+No path, no name, no logging and no number of devices or threads is in it: these change results by rounding, if at all.
 """
 
 import inspect
@@ -13,7 +13,7 @@ from typing import Any
 from hydra.utils import get_object
 from torch import nn
 
-from kdlab.content_hash import code_hash, file_hash
+from kdlab.content_hash import code_hash, file_hash, plain
 from kdlab.data import ClassificationData
 
 PACKAGE = Path(__file__).parent
@@ -32,7 +32,7 @@ def fit_contents(
     """Return what a fit depends on, as plain values; their `short_hash` is the fit's content key.
 
     The code counts with the values: kdlab's own, and the source file of every class and function that the recipe names,
-    of the network and of the data set, wherever they lie.
+    of the network and of the data set, and of their base classes, wherever they lie.
 
     Args:
         recipe: the resolved recipe, less what does not matter to this fit.
@@ -48,11 +48,11 @@ def fit_contents(
         "precision": precision,
         "teacher": teacher_key,
         "parameters": [(name, list(value.shape)) for name, value in net.state_dict().items()],
-        "code": [TRAINING_CODE_HASH, *(_source_of(item) for item in (*named, type(net), type(data)))],
+        "code": [TRAINING_CODE_HASH, *(_source_of(item) for item in _with_bases(*named, type(net), type(data)))],
         "libraries": {name: version(name) for name in LIBRARIES},
     }
     # As a file would hold them, so that what is read back has the same hash.
-    return json.loads(json.dumps(contents, allow_nan=False))
+    return json.loads(json.dumps(plain(contents), allow_nan=False))
 
 
 def _targets(node: Any) -> Iterator[str]:
@@ -65,6 +65,11 @@ def _targets(node: Any) -> Iterator[str]:
     elif isinstance(node, list):
         for item in node:
             yield from _targets(item)
+
+
+def _with_bases(*items: Any) -> Iterator[Any]:
+    for item in items:
+        yield from item.__mro__[:-1] if isinstance(item, type) else [item]
 
 
 def _source_of(item: Any) -> str:

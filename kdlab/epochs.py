@@ -82,10 +82,8 @@ class CheckpointEachEpoch(Checkpoint):
         return self.path
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Stop at once where the fit had stopped early; show what was logged before the interruption."""
+        """Stop at once where the fit had stopped early."""
         trainer.should_stop = self._stopped
-        for epoch, figure, value in module.curve:  # type: ignore[union-attr]
-            trainer.logger.log_metrics({figure: value}, step=epoch)  # type: ignore[union-attr]
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Write the checkpoint."""

@@ -1,5 +1,7 @@
 """Errors whose message is for the person who runs an experiment: shown as it is, without a traceback."""
 
+import signal
+
 
 class KdlabError(Exception):
     """Something that the person who runs the experiment can mend."""
@@ -21,5 +23,14 @@ class DataNotFound(DataError):
     """The data are neither on disk nor to be had from the network."""
 
 
+class Terminated(BaseException):
+    """The process was asked to end (SIGTERM): no failure of what it did, and nothing that should catch it."""
+
+
 class Diverged(KdlabError):
     """The training loss is no longer a finite number."""
+
+
+def stop_status(stop: KeyboardInterrupt | Terminated) -> int:
+    """Return the exit status of a process that was stopped, as shells have it: 128 + the signal's number."""
+    return 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)

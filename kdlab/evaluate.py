@@ -163,7 +163,7 @@ def _data_of(stored: Results) -> ClassificationData:
 
 def _hardware_of(config: DictConfig) -> hardware.Hardware:
     try:
-        return hardware.choose(config.trainer.accelerator, config.trainer.precision, config.trainer.get("devices", 1))
+        return hardware.choose(config.trainer.accelerator, config.trainer.precision)
     except ValueError as error:
         raise KdlabError(f"the run's trainer cannot be had here: {error}") from error
 

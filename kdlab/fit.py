@@ -12,12 +12,14 @@ import torch
 from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import nn
+from torch.multiprocessing.spawn import ProcessRaisedException
 
 from kdlab.curves import Point
 from kdlab.data import ClassificationData
 from kdlab.epochs import BestEpoch, CheckpointEachEpoch, SeedEachEpoch
-from kdlab.errors import Diverged
+from kdlab.errors import Diverged, Terminated
 from kdlab.hardware import Hardware
 from kdlab.modules.trained import TrainedNetwork
 from kdlab.progress import FitProgress
@@ -65,6 +67,7 @@ def fit(
     Raises:
         Diverged: when the loss is no longer finite.
         KeyboardInterrupt: on Ctrl-C.
+        Terminated: on SIGTERM.
     """
     if checkpoint is None and hardware.devices > 1:  # by which the processes hand over what they trained
         with tempfile.TemporaryDirectory() as scratch:
@@ -85,6 +88,13 @@ def fit(
             trainer.fit(module.train(), datamodule=data, ckpt_path=each_epoch.found(name))
         except Diverged as error:
             raise Diverged(f"{name}: {error}") from error
+        except SIGTERMException as stop:
+            raise Terminated from stop
+        except ProcessRaisedException as error:  # of one of several devices
+            _, diverged, message = str(error).rpartition(f"{Diverged.__module__}.{Diverged.__qualname__}: ")
+            if not diverged:
+                raise
+            raise Diverged(f"{name}: {message.strip()}") from error
         except SystemExit as stop:
             if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning's answer to Ctrl-C
                 raise KeyboardInterrupt from stop

@@ -50,6 +50,7 @@ def choose(accelerator: str, precision: str, devices: int = 1) -> Hardware:
     device = torch.device("cuda", 0) if on_gpu else torch.device("cpu")
     if on_gpu:  # deterministic cuBLAS; read once, before its first use
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)  # from here on, as a fit has it, for teacher logits too
     if precision == "auto":
         precision = "bf16-mixed" if _multiplies_bf16_fast(device) else "32-true"
     return Hardware(device, precision, devices)

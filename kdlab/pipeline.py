@@ -28,7 +28,7 @@ from kdlab.tensorboard import hyperparameters, log_outcome, outcome
 from kdlab.training import obtain
 
 PACKAGE = Path(__file__).parent
-CODE_HASH = code_hash(PACKAGE, [path.name for path in PACKAGE.iterdir()])
+CODE_HASH = code_hash(PACKAGE)
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +111,8 @@ def _run(config: DictConfig, bench: Bench) -> tuple[Results, bool]:
     if lines := comparison_lines(results):
         write_comparison(results, lines, bench.folder / "comparison.csv")
     for plan in plans.values():
-        log_outcome(bench.board(plan.arm, plan.key), hyperparameters(plan, results), outcome(plan.arm, results))
+        with bench.holding(plan.key, plan.arm):
+            log_outcome(bench.board(plan.arm, plan.key), hyperparameters(plan, results), outcome(plan.arm, results))
     write(results, bench.folder / "results.json")
     _report(results, bench)
     return results, not all(fit.reused for fit in results.fits)

@@ -6,10 +6,11 @@ from typing import Literal, NamedTuple
 from kdlab.whole_files import write_text
 
 FAILURE = "failure.txt"
+LONGEST = 4000
 
 
 class Outcome(NamedTuple):
-    """`trained`, `reused` when nothing had to be trained, or `failed`, and then why."""
+    """`trained`, `reused` when nothing had to be trained, or `failed`, and then why, in LONGEST characters at most."""
 
     status: Literal["trained", "reused", "failed"]
     message: str = ""
@@ -18,7 +19,7 @@ class Outcome(NamedTuple):
 def mark_failed(folder: Path, message: str) -> None:
     """Leave word in a point's folder of why it failed."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(f"{message}\n", folder / FAILURE)
+    write_text(f"{message[:LONGEST]}\n", folder / FAILURE)
 
 
 def unmark(folder: Path) -> None:

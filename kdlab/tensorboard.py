@@ -1,5 +1,6 @@
 """TensorBoard's event files of one fit: its curves, and its hyperparameters with what they led to."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,23 +10,27 @@ from torch.utils.tensorboard.summary import hparams
 from kdlab.curves import Point
 from kdlab.plan import Plan
 from kdlab.results import Results
-from kdlab.whole_files import whole_folder
 
 Value = str | int | float | bool
-EVENTS = "events.out.tfevents.*"
 HPARAMS = "hparams"
-
-
-def has_curves(board: Path) -> bool:
-    """Return whether the folder has event files."""
-    return any(board.glob(EVENTS))
+WHOLE = ".whole"
 
 
 def replay(curve: Sequence[Point], board: Path) -> None:
-    """Write the curve of a finished fit, as it was written while it was trained."""
-    with whole_folder(board) as scratch, SummaryWriter(str(scratch)) as writer:
+    """Write the curve of a finished fit as it was written while it was trained, unless it is there."""
+    if (board / WHOLE).exists():
+        return
+    shutil.rmtree(board, ignore_errors=True)
+    with SummaryWriter(str(board)) as writer:
         for epoch, figure, value in curve:
             writer.add_scalar(figure, value, epoch)
+    mark_whole(board)
+
+
+def mark_whole(board: Path) -> None:
+    """Note that the folder has all of a fit's curve."""
+    board.mkdir(parents=True, exist_ok=True)
+    (board / WHOLE).touch()
 
 
 def hyperparameters(plan: Plan, results: Results) -> dict[str, Value]:
@@ -53,16 +58,14 @@ def outcome(arm: str, results: Results) -> dict[str, float]:
 
 
 def log_outcome(board: Path, hyperparameters: Mapping[str, Value], metrics: Mapping[str, float]) -> None:
-    """Write one line of the HParams tab, once: a folder that has its line is left alone.
+    """Write the fit's line of the HParams tab, in the place of an earlier one.
 
     The line alone, without the list of columns that TensorBoard would take from the first line it finds: it makes that
     list itself, from all lines, and a baseline has no temperature.
     """
-    line = board / HPARAMS
-    if line.exists():
-        return
+    shutil.rmtree(board / HPARAMS, ignore_errors=True)
     _, *session = hparams(dict(hyperparameters), dict(metrics))
-    with whole_folder(line) as scratch, SummaryWriter(str(scratch)) as writer:
+    with SummaryWriter(str(board / HPARAMS)) as writer:
         for summary in session:
             writer.file_writer.add_summary(summary)
         for name, value in metrics.items():

@@ -14,8 +14,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from kdlab.errors import KdlabError
-from kdlab.point import Outcome, mark_failed, unmark
+from kdlab.errors import KdlabError, Terminated, stop_status
+from kdlab.point import LONGEST, Outcome, mark_failed, unmark
 
 PACKAGE = Path(__file__).resolve().parent
 # In a wheel the configs lie inside the package, in a checkout beside it.
@@ -51,12 +51,12 @@ def main(config: DictConfig) -> Outcome:
     except KdlabError as error:
         log.error("%s", error)
         failure = str(error)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Terminated) as stop:
         if sweep:
             raise
         again = "" if config.store.folder is None else " The same command goes on where it was cut off."
         log.error("Interrupted. %s has no results.json.%s", folder, again)
-        sys.exit(130)
+        sys.exit(stop_status(stop))
     except (Exception, SystemExit) as error:  # in the user's own code, or a fault in kdlab's
         if not sweep:
             raise
@@ -65,7 +65,7 @@ def main(config: DictConfig) -> Outcome:
     if not sweep:
         sys.exit(1)
     mark_failed(folder, failure)
-    return Outcome("failed", failure)
+    return Outcome("failed", failure[:LONGEST])
 
 
 def _began(sweep: Path | None) -> float:

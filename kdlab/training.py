@@ -17,7 +17,7 @@ from kdlab.modules.trained import TrainedNetwork
 from kdlab.plan import Plan
 from kdlab.results import Fit
 from kdlab.store import Entry
-from kdlab.tensorboard import has_curves, replay
+from kdlab.tensorboard import mark_whole, replay
 from kdlab.whole_files import write_json
 
 log = logging.getLogger(__name__)
@@ -58,15 +58,14 @@ def _reuse(plan: Plan, bench: Bench, entry: Entry) -> Fitted:
     log.info("%s: reused, content key %s", plan.arm, plan.key)
     checkpoints.load(plan.net, entry.weights)
     metrics, curve = entry.metrics(), read_curve(entry.curve)
-    board = bench.board(plan.arm, plan.key)
-    if not has_curves(board):
-        replay(curve, board)
+    replay(curve, bench.board(plan.arm, plan.key))
     return Fitted(plan.net.eval(), metrics["epochs"], metrics["seconds"], curve)
 
 
 def _train(plan: Plan, bench: Bench, teacher: Trained | None, resume: Path | None) -> Fitted:
     log.info("%s: training on %d samples, content key %s", plan.arm, len(plan.data.train_ids), plan.key)
-    return fit(
+    board, goes_on = bench.board(plan.arm, plan.key), resume is not None and resume.exists()
+    fitted = fit(
         plan.arm,
         _module(plan, bench, teacher),
         plan.data,
@@ -74,9 +73,14 @@ def _train(plan: Plan, bench: Bench, teacher: Trained | None, resume: Path | Non
         patience=plan.recipe["patience"],
         seed=plan.seed,
         hardware=bench.hardware,
-        board=bench.board(plan.arm, plan.key),
+        board=board,
         checkpoint=resume,
     )
+    if goes_on:  # else its files have the curve already, and not only from where it went on
+        replay(fitted.curve, board)
+    else:
+        mark_whole(board)
+    return fitted
 
 
 def _keep(plan: Plan, fitted: Fitted, bench: Bench) -> None:

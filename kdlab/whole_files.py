@@ -1,13 +1,11 @@
-"""Files and folders that a reader finds whole or not at all."""
+"""Files that a reader finds whole or not at all."""
 
 import csv
 import io
 import json
 import os
-import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,20 +41,3 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
     table.writerow(header)
     table.writerows(rows)
     write_text(text.getvalue(), path)
-
-
-@contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """Give a scratch folder beside `path` to write into, and rename it when that is done.
-
-    Where another has made `path` meanwhile, that one stays.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    try:
-        yield scratch
-        scratch.chmod(0o755)
-        if not path.exists():
-            scratch.rename(path)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)

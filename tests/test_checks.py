@@ -81,8 +81,8 @@ def test_a_right_config_passes(overrides):
         ("teacher.patience=0", "teacher.patience=0: must be an integer of at least 1"),
         ("student.patience=soon", "student.patience=soon: must be an integer of at least 1"),
         ("teacher.checkpoint=my.pt", NO_FILE),
-        ("evaluation.splits=[]", "evaluation.splits=[]: must be a list of one or more of train, val, test"),
-        ("evaluation.splits=[tset]", "evaluation.splits=['tset']: must be a list of one or more of train, val, test"),
+        ("evaluation.splits=[]", "evaluation.splits=[]: must be null, or a list of one or more of train, val, test"),
+        ("evaluation.splits=[tset]", "evaluation.splits=['tset']: must be null, or a list of one or more of train, val, test"),
         ("evaluation.cost=null", "evaluation.cost=null: must be true or false"),
         ("comparison.rows=[{show: x, arm: y}]", "comparison.rows[0].metric: is missing"),
         ("comparison.rows=[3]", "comparison.rows[0]=3: must be a mapping with the keys show, arm, metric, split,"
@@ -97,6 +97,14 @@ def test_a_right_config_passes(overrides):
          " source has none"),
         ("trainer.accelerator=tpu", "trainer.accelerator=tpu: must be one of auto, cpu, gpu"),
         ("trainer.precision=8", "trainer.precision=8: must be one of auto, 32-true, bf16-mixed"),
+        ("trainer.devices=0", "trainer.devices=0: must be an integer of at least 1"),
+        (
+            "trainer.devices=3",
+            "data.batch_size=128: must be a multiple of trainer.devices=3, which share each batch",
+        ),
+        ("store.folder=''", "store.folder=: must be a folder, or null to keep nothing"),
+        ("store.refresh=2", "store.refresh=2: must be true or false"),
+        ("figures=some", "figures=some: must be true, false or null"),
         ("evaluation.prior_offsets=some", "evaluation.prior_offsets=some: must be per_class or shared"),
         ("name=a/b", "name=a/b: names a folder; letters, digits, '_', '-' and '.' are allowed"),
         (

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from torch import nn
 
-from kdlab.content_hash import short_hash
+from kdlab.content_hash import file_hash, short_hash
 from kdlab.content_key import fit_contents
 
 RECIPE: dict[str, Any] = {
@@ -58,5 +58,33 @@ def test_a_change_in_the_users_own_code_changes_the_key(stripes, tmp_path, monke
     for body in ("nn.ReLU()", "nn.Softplus()"):
         source = f"from torch import nn\n\ndef net():\n    return nn.Sequential(nn.Linear(2, 2), {body})\n"
         (tmp_path / "my_nets_for_this_test.py").write_text(source)
+        file_hash.cache_clear()  # as in another process
         keys.append(key(stripes, recipe=recipe, net=nn.Sequential(nn.Linear(2, 2))))
+    assert keys[0] != keys[1]
+
+
+def test_what_a_process_has_imported_counts_not_what_its_file_has_become_since(stripes, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / "my_changing_nets.py"
+    file.write_text("from torch import nn\n\ndef net():\n    return nn.Linear(2, 2)\n")
+    recipe = RECIPE | {"net": {"_target_": "my_changing_nets.net"}}
+    before = key(stripes, recipe=recipe)
+    file.write_text(file.read_text() + "# edited\n")
+    assert key(stripes, recipe=recipe) == before
+
+
+def test_whole_numbers_are_one_number_however_written(stripes):
+    assert key(stripes, recipe=RECIPE | {"t": 4}) == key(stripes, recipe=RECIPE | {"t": 4.0})
+
+
+def test_a_change_in_a_base_class_changes_the_key(stripes, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "my_derived.py").write_text("from my_base import Base\n\nclass Derived(Base):\n    pass\n")
+    keys = []
+    for power in (1, 2):
+        source = f"from torch import nn\n\nclass Base(nn.Linear):\n    power = {power}\n"
+        (tmp_path / "my_base.py").write_text(source)
+        file_hash.cache_clear()
+        recipe = RECIPE | {"net": {"_target_": "my_derived.Derived"}}
+        keys.append(key(stripes, recipe=recipe))
     assert keys[0] != keys[1]

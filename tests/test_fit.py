@@ -6,7 +6,6 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 from torch.optim import SGD
 
@@ -118,16 +117,6 @@ def test_a_fit_that_was_cut_off_ends_as_if_it_had_not_been(stripes, tmp_path, pa
     assert torch.equal(weights(resumed), weights(whole))
     assert resumed.curve == whole.curve
     assert resumed.epochs == whole.epochs
-    assert scalars(tmp_path / "cut" / "board") == scalars(tmp_path / "whole" / "board") != {}
-
-
-def scalars(board):
-    events = EventAccumulator(str(board)).Reload()
-    return {
-        tag: [(event.step, event.value) for event in events.Scalars(tag)]
-        for tag in events.Tags()["scalars"]
-        if tag.startswith(("train", "val"))
-    }
 
 
 @pytest.mark.parametrize("patience", [None, 2])

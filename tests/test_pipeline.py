@@ -172,6 +172,6 @@ def test_a_damaged_fit_is_reported_and_trained_anew_to_the_same_weights(tmp_path
 
 def test_a_store_that_cannot_be_written_to_stops_the_run_before_anything_is_trained(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"store\.folder=.*: cannot be written to"):
+    with pytest.raises(StoreError, match=r"store\.folder=.*: cannot be used"):
         go(tmp_path / "run", "+arms.distilled={}", store=tmp_path / "file" / "below")
     assert not list((tmp_path / "run").iterdir())

@@ -18,7 +18,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from kdlab.launchers.slots import Slot
-from kdlab.point import Outcome, mark_failed
+from kdlab.point import LONGEST, Outcome, mark_failed
 
 CONSOLE = "console.log"
 
@@ -47,7 +47,7 @@ def run_here(hydra_context: HydraContext, task_function: TaskFunction, composed:
     )
     if returned.status == JobStatus.COMPLETED:
         return returned.return_value
-    message = f"{type(returned._return_value).__name__}: {returned._return_value}"
+    message = f"{type(returned._return_value).__name__}: {returned._return_value}"[:LONGEST]
     mark_failed(folder_of(composed), message)
     return Outcome("failed", message)
 

@@ -1,6 +1,7 @@
 """`hydra/launcher=pool`: the jobs of a sweep side by side on one machine, each in a fresh process and in its own slot.
 
-A job that raises, exits or is killed is one failed point; the others go on.
+A job that raises, exits or is killed is one failed point; the others go on. With one slot the jobs run in the
+launcher's own process, which is killed with them.
 """
 
 import logging
@@ -20,7 +21,7 @@ from hydra.errors import CompactHydraException
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from kdlab.errors import ConfigError
+from kdlab.errors import ConfigError, Terminated, stop_status
 from kdlab.launchers.job import Job, compose, run_here, work
 from kdlab.launchers.progress import SweepProgress
 from kdlab.launchers.slots import Slot, cores, slots_for, visible_gpus
@@ -46,12 +47,13 @@ def launch(
 
     Raises:
         CompactHydraException: when the launcher's settings are wrong; Hydra shows it without a traceback.
-        SystemExit: with status 130 on Ctrl-C, after all jobs have been stopped.
+        SystemExit: with status 130 on Ctrl-C, 143 on SIGTERM, after all jobs have been stopped.
     """
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     sweep = Path(config.hydra.sweep.dir)
     sweep.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         places = slots_for(len(job_overrides), _gpus(config, gpus), cores(), slots=slots, jobs_per_gpu=jobs_per_gpu)
     except ConfigError as error:
@@ -65,15 +67,23 @@ def launch(
             outcomes = _one_by_one(hydra_context, task_function, config, jobs, places[0])
         else:
             outcomes = Pool(hydra_context, config, places).run(jobs)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Terminated) as stop:
         log.error("Interrupted. The same command goes on where it was cut off.")
-        sys.exit(130)
+        sys.exit(stop_status(stop))
     return [_returned(job, outcome) for job, outcome in zip(jobs, outcomes, strict=True)]
+
+
+def _terminated(*_: Any) -> None:
+    raise Terminated
 
 
 def _gpus(config: DictConfig, gpus: Any) -> list[str]:
     if gpus != "auto":
-        return [str(gpu) for gpu in gpus or ()]
+        if not isinstance(gpus, Sequence) or isinstance(gpus, str) or not gpus:
+            raise ConfigError(
+                [f"hydra.launcher.gpus={gpus}: must be auto or a list, such as [0,2]; for none, trainer=cpu"]
+            )
+        return [str(gpu) for gpu in gpus]
     return [] if OmegaConf.select(config, "trainer.accelerator") == "cpu" else visible_gpus()
 
 
@@ -95,7 +105,7 @@ def _one_by_one(
     """Run the jobs in this process, one after the other, with the threads that a single run has."""
     if place.gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = place.gpu
-    progress = SweepProgress(len(jobs), slots=1, on_terminal=False)
+    progress = SweepProgress(len(jobs), on_terminal=False)
     outcomes = []
     for job in jobs:
         log.info("point %d: %s", job.number, " ".join(filter_overrides(job.overrides)))
@@ -130,7 +140,7 @@ class Pool:
     def run(self, jobs: list[Job]) -> list[Outcome]:
         """Run the jobs, and return their outcomes in the same order."""
         waiting, outcomes = list(reversed(jobs)), dict[int, Outcome]()
-        progress = SweepProgress(len(jobs), slots=len(self.free))
+        progress = SweepProgress(len(jobs))
         try:
             while waiting or self.running:
                 while waiting and self.free:
@@ -167,7 +177,7 @@ class Pool:
             while running.reports.poll():
                 said = running.reports.recv()
                 folder, outcome = (said, outcome) if isinstance(said, Path) else (folder, said)
-        except EOFError:
+        except (EOFError, OSError):  # killed while it reported
             pass
         if outcome is None:
             outcome = Outcome("failed", _death(running.process.exitcode or 0))
@@ -177,5 +187,5 @@ class Pool:
 
 def _death(status: int) -> str:
     if status < 0:
-        return f"killed by signal {-status} ({signal.Signals(-status).name}); out of memory, perhaps"
+        return f"killed by signal {-status} ({signal.strsignal(-status)}); out of memory, perhaps"
     return f"ended with exit status {status} before it was done"

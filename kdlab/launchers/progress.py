@@ -17,13 +17,12 @@ class SweepProgress:
 
     Args:
         total: number of points.
-        slots: how many run at once.
         on_terminal: whether the line may be drawn over itself, where the output is a terminal.
         line_seconds: elsewhere, the least time between two lines; the last point always gets one.
     """
 
-    def __init__(self, total: int, *, slots: int, on_terminal: bool = True, line_seconds: float = 10.0) -> None:
-        self.total, self.slots, self.line_seconds = total, slots, line_seconds
+    def __init__(self, total: int, *, on_terminal: bool = True, line_seconds: float = 10.0) -> None:
+        self.total, self.line_seconds = total, line_seconds
         self.running = 0
         self.counts = {"trained": 0, "reused": 0, "failed": 0}
         self._began = self._last_line = time.monotonic()
@@ -71,7 +70,7 @@ class SweepProgress:
             return f"in {_duration(elapsed)}"
         if not self.counts["trained"]:
             return "time left unknown"
-        return f"at most {_duration(elapsed / self.counts['trained'] * self._left())} left"
+        return f"about {_duration(elapsed / self.counts['trained'] * self._left())} left"
 
 
 def _duration(seconds: float) -> str:

@@ -19,6 +19,8 @@ class SweepEnd(Callback):
 
         sweep = Path(config.hydra.sweep.dir)
         collection = collect([sweep])
-        print_report(collection, write_report(collection, sweep / "report"))
-        if collection.missing:
-            sys.exit(1)
+        try:
+            print_report(collection, write_report(collection, sweep / "report"))
+        finally:
+            if collection.missing:
+                sys.exit(1)

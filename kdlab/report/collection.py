@@ -1,6 +1,6 @@
 """All runs below some folders: finished, unfinished, failed, or corrupt. Numbers come from results.json alone."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from kdlab.content_hash import plain, short_hash
 from kdlab.point import failure_of
 from kdlab.results import InvalidResults, Results, read
 
@@ -34,10 +35,22 @@ class Run:
         flat = {key: value for key, value in _flatten("", config) if key not in LEFT_OUT}
         return {"experiment": self.results.experiment, "dataset": self.results.dataset} | flat
 
-    def fit_of(self, arm: str) -> tuple[str, str] | None:
-        """Return what makes an arm of two runs the same: its fit, and the classes that count as unseen."""
-        key = next((fit.key for fit in self.results.fits if fit.arm == arm), None)
-        return (key, str(self.results.held_out_classes)) if key else None
+    @property
+    def arms(self) -> list[str]:
+        """The teacher and the students."""
+        return [fit.arm for fit in self.results.fits]
+
+    def outcome_of(self, arm: str) -> str:
+        """Return what makes an arm of two runs the same: its fit, and its rows, less what its network costs."""
+        return self._outcomes[arm]
+
+    @cached_property
+    def _outcomes(self) -> dict[str, str]:
+        rows: dict[str, list[str]] = {}
+        for row in self.results.rows:
+            if row.split != "cost":
+                rows.setdefault(row.arm, []).append(repr(row))
+        return {fit.arm: short_hash([fit.key, rows.get(fit.arm, [])]) for fit in self.results.fits}
 
 
 def _flatten(prefix: str, node: dict[str, Any]) -> Iterator[tuple[str, Value]]:
@@ -45,7 +58,7 @@ def _flatten(prefix: str, node: dict[str, Any]) -> Iterator[tuple[str, Value]]:
         if isinstance(value, dict):
             yield from _flatten(f"{prefix}{key}.", value)
         else:
-            yield f"{prefix}{key}", str(value) if isinstance(value, list) else value
+            yield f"{prefix}{key}", str(value) if isinstance(value, list) else plain(value)
 
 
 class Missing(NamedTuple):
@@ -68,13 +81,13 @@ class Collection(NamedTuple):
     """What lies below some folders.
 
     `runs` are the finished ones, each once; `missing` those without results; `skipped` has one message for each
-    results.json that is corrupt or foreign; `copies` counts runs left out because another is the same in all.
+    results.json that is corrupt or foreign; `repeated` counts runs left out because a later one has the same config.
     """
 
     runs: list[Run]
     missing: list[Missing]
     skipped: list[str]
-    copies: int
+    repeated: int
 
 
 def collect(folders: Iterable[Path]) -> Collection:
@@ -84,6 +97,8 @@ def collect(folders: Iterable[Path]) -> Collection:
     skipped: list[str] = []
     for folder in folders:
         for path in sorted(folder.rglob("results.json"), key=_natural):
+            if failure_of(path.parent):  # of a later try than the results are
+                continue
             try:
                 runs[path.parent.resolve()] = Run(path.parent, read(path))
             except InvalidResults as error:
@@ -100,25 +115,27 @@ def collect(folders: Iterable[Path]) -> Collection:
                 why = failure_of(run) or NOT_BEGUN
                 missing.setdefault(run.resolve(), Missing(run, overrides, why))
     left = [lack for place, lack in missing.items() if place not in runs]
-    different = _different(runs.values())
-    return Collection(
-        different, sorted(left, key=lambda lack: _natural(lack.folder)), skipped, len(runs) - len(different)
-    )
+    latest = _latest(list(runs.values()))
+    return Collection(latest, left, skipped, len(runs) - len(latest))
 
 
 def planned(multirun: Path) -> list[tuple[str, ...]]:
     """Return the overrides of each point of the sweep that Hydra wrote down in `multirun.yaml`.
 
-    Nothing where Hydra's own sweeper was not used, or the file is no such record.
+    Nothing where Hydra's own sweeper was not used, where a point's folder is not its number, or for no such record.
     """
     try:
         record = OmegaConf.load(multirun)
-        given = [str(line) for line in OmegaConf.select(record, "hydra.overrides.task") or ()]
-        if not str(OmegaConf.select(record, "hydra.sweeper._target_")).endswith(".BasicSweeper"):
+        sweeper = OmegaConf.select(record, "hydra.sweeper") or {}
+        content: Any = OmegaConf.to_container(record)
+        numbered = content["hydra"].get("sweep", {}).get("subdir") == "${hydra.job.num}"
+        if not (numbered and str(sweeper.get("_target_")).endswith(".BasicSweeper")):
             return []
+        given = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
+        given += [str(line) for line in OmegaConf.select(record, "hydra.overrides.task") or ()]
         parsed = OverridesParser.create().parse_overrides(given)
         (points,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
-    except (OSError, ValueError, OmegaConfBaseException, HydraException):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OmegaConfBaseException, HydraException):
         return []
     return [tuple(point) for point in points]
 
@@ -130,15 +147,12 @@ def _overrides(run: Path) -> tuple[str, ...]:
         return ()
 
 
-def _different(runs: Iterable[Run]) -> list[Run]:
-    """Leave out runs that say the same of the same fits as an earlier one."""
-    seen: dict[str, Run] = {}
-    for run in runs:
-        results = run.results
-        fits = [(fit.arm, fit.key) for fit in results.fits]
-        rows = [row for row in results.rows if row.split != "cost"]
-        seen.setdefault(str((results.experiment, results.dataset, fits, rows)), run)
-    return list(seen.values())
+def _latest(runs: Sequence[Run]) -> list[Run]:
+    """Leave out runs whose config a later one has too: repetitions differ in a seed, these would count twice."""
+    latest: dict[str, Run] = {}
+    for run in sorted(runs, key=lambda run: (run.folder / "results.json").stat().st_mtime):
+        latest[repr(run.described)] = run
+    return [run for run in runs if run in latest.values()]
 
 
 def _natural(path: Path) -> list[tuple[int, int, str]]:

@@ -9,7 +9,7 @@ from kdlab.report.collection import Run, Value
 
 
 class Setting(NamedTuple):
-    """One arm at one setting: the values of the keys that matter to it, and its runs, one for each different fit."""
+    """One arm at one setting: the values of the keys that matter to it, and its runs, one for each outcome."""
 
     arm: str
     values: dict[str, Value]
@@ -51,19 +51,19 @@ def values_of(run: Run, keys: Iterable[str]) -> dict[str, Value]:
 def settings_of(runs: Sequence[Run], keys: Sequence[str]) -> list[Setting]:
     """Return each arm at each of its settings, the teacher's first.
 
-    A key that changes none of an arm's fits does not tell its settings apart, and a fit that several runs share counts
-    once: a baseline has one setting where only the temperature is varied.
+    A key that changes none of an arm's rows does not tell its settings apart, and what several runs share counts once:
+    a baseline has one setting where only the temperature is varied.
     """
-    arms = dict.fromkeys(fit.arm for run in runs for fit in run.results.fits)
+    arms = dict.fromkeys(arm for run in runs for arm in run.arms)
     found: list[Setting] = []
     for arm in arms:
-        having = [run for run in runs if run.fit_of(arm)]
+        having = [run for run in runs if arm in run.arms]
         relevant = [key for key in keys if not is_seed(key) and _matters(key, keys, having, arm)]
         by_values: dict[str, Setting] = {}
         for run in having:
             values = values_of(run, relevant)
             setting = by_values.setdefault(repr(values), Setting(arm, values, []))
-            if all(run.fit_of(arm) != other.fit_of(arm) for other in setting.runs):
+            if all(run.outcome_of(arm) != other.outcome_of(arm) for other in setting.runs):
                 setting.runs.append(run)
         found += sorted(by_values.values(), key=lambda setting: [sortable(v) for v in setting.values.values()])
     return found
@@ -90,15 +90,15 @@ def mean_and_sd(values: Sequence[float]) -> tuple[float, float | None]:
 
 
 def _matters(key: str, keys: Sequence[str], runs: Sequence[Run], arm: str) -> bool:
-    """Return whether runs that differ in this key alone have different fits of the arm.
+    """Return whether runs that differ in this key alone have different rows of the arm.
 
-    Where no two runs differ in it alone, it matters if there are different fits at all.
+    Where no two runs differ in it alone, it matters if there are different rows at all.
     """
     alike: dict[str, list[Run]] = {}
     for run in runs:
         alike.setdefault(repr(values_of(run, [name for name in keys if name != key])), []).append(run)
     varied_alone = [group for group in alike.values() if len({repr(values_of(run, [key])) for run in group}) > 1]
-    return any(len({run.fit_of(arm) for run in group}) > 1 for group in varied_alone or [list(runs)])
+    return any(len({run.outcome_of(arm) for run in group}) > 1 for group in varied_alone or [list(runs)])
 
 
 def sortable(value: Value) -> tuple[int, float, str]:

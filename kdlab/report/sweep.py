@@ -7,10 +7,12 @@ from matplotlib.figure import Figure
 
 from kdlab.report.collection import Collection, Missing
 from kdlab.report.heatmaps import axes_of, heatmap
-from kdlab.report.settings import Setting, settings_of, swept_keys
+from kdlab.report.settings import Setting, combinations, settings_of, swept_keys
 from kdlab.report.sweep_lines import lines
 from kdlab.report.sweep_table import best_by_validation, best_lines, markdown_table, write_rows
 from kdlab.whole_files import write_text
+
+MOST_PANELS, MOST_LINES = 12, 28
 
 
 def write_report(collection: Collection, target: Path) -> Path:
@@ -35,13 +37,14 @@ def write_report(collection: Collection, target: Path) -> Path:
 
 
 def figures_of(settings: Sequence[Setting]) -> Iterator[tuple[str, Figure]]:
-    """Yield (name, figure) for each arm that a swept key matters to."""
+    """Yield (name, figure) for each arm that a swept key matters to, unless there would be too much in it to see."""
     arms = {s.arm: [other for other in settings if other.arm == s.arm] for s in settings}
     baseline = arms.get("baseline", [])
     for arm, members in arms.items():
-        if len(axes_of(members)) > 1:
+        keys = axes_of(members)
+        if len(keys) > 1 and len(combinations(members, keys[2:])) <= MOST_PANELS:
             yield f"heatmap_{arm}", heatmap(members)
-        if axes_of(members):
+        if keys and len(combinations(members, keys[1:])) <= MOST_LINES:
             yield f"lines_{arm}", lines(members, [] if arm in ("baseline", "teacher") else baseline)
 
 
@@ -53,8 +56,8 @@ def status_lines(collection: Collection) -> Iterator[str]:
     for lack in (*failed, *unfinished):
         yield _missing_line(lack)
     yield from (f"skipped: {message}" for message in collection.skipped)
-    if collection.copies:
-        yield f"{collection.copies} runs left out that are the same as another in every fit and row"
+    if collection.repeated:
+        yield f"{collection.repeated} left out, of which a later run has the same config"
 
 
 def _missing_line(lack: Missing) -> str:

@@ -43,9 +43,11 @@ def lines(settings: Sequence[Setting], baseline: Sequence[Setting] = ()) -> Figu
                 members = [s for s in settings if tuple(s.values[key] for key in rest) == values]
                 label = ", ".join(f"{key}={value_shown(value)}" for key, value in zip(rest, values, strict=True))
                 _line(axis, members, across, places, group, correction, label or settings[0].arm, style)
-            for setting in baseline:
+            for i, setting in enumerate(baseline):
                 if figures := setting.figures("accuracy", group, correction):
-                    axis.axhline(100 * mean_and_sd(figures)[0], color="0.5", linestyle=(0, (4, 3)), label="baseline")
+                    at = [f"{key}={value_shown(value)}" for key, value in setting.values.items()]
+                    style = {"color": "0.5", "linestyle": (0, (4, 2 + 2 * i))}
+                    axis.axhline(100 * mean_and_sd(figures)[0], label=" ".join(["baseline", *at]), **style)
             axis.set(title=f"{group} classes, {CORRECTIONS[correction]}", xlabel=across, ylabel="test accuracy, %")
             axis.set_xticks(list(places.values()), [value_shown(value) for value in places])
             low, high = axis.get_ylim()

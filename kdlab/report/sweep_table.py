@@ -68,10 +68,9 @@ def _line(cells: Sequence[str] | Iterator[str]) -> str:
 
 
 class Best(NamedTuple):
-    """The setting of an arm that validation prefers, by its mean accuracy on `classes`, and how many there were."""
+    """The setting of an arm that validation prefers, by its mean accuracy there, and how many settings there were."""
 
     setting: Setting
-    classes: str
     validation: float
     points: int
 
@@ -89,23 +88,24 @@ def best_by_validation(settings: Sequence[Setting]) -> list[Best]:
         most = max((len(s.runs) for s in candidates), default=0)
         candidates = [s for s in candidates if len(s.runs) == most]
         if len(candidates) > 1:
-            classes = "seen" if all(s.figures("accuracy", "seen", split="val") for s in candidates) else "all"
-
-            def score(setting: Setting, classes: str = classes) -> tuple[float, float]:
-                accuracy, _ = mean_and_sd(setting.figures("accuracy", classes, split="val"))
-                nll, _ = mean_and_sd(setting.figures("nll", classes, split="val"))
-                return accuracy, -nll
-
-            best = max(candidates, key=score)
-            found.append(Best(best, classes, score(best)[0], len(candidates)))
+            best = max(candidates, key=_validation)
+            found.append(Best(best, _validation(best)[0], len(candidates)))
     return found
+
+
+def _validation(setting: Setting) -> tuple[float, float]:
+    """Return the mean accuracy on the validation samples of the classes that the arm has seen, and − their mean nll."""
+    classes = "seen" if setting.figures("accuracy", "seen", split="val") else "all"
+    accuracy, _ = mean_and_sd(setting.figures("accuracy", classes, split="val"))
+    nll, _ = mean_and_sd(setting.figures("nll", classes, split="val"))
+    return accuracy, -nll
 
 
 def best_lines(best: Best) -> Iterator[str]:
     """Yield a sentence on the choice, and one on each test figure of what was chosen."""
     setting = best.setting
     at = ", ".join(f"{key}={value_shown(value)}" for key, value in setting.values.items())
-    classes = " of the seen classes" if best.classes == "seen" else ""
+    classes = " of the seen classes" if setting.figures("accuracy", "seen", split="val") else ""
     yield (
         f"{setting.arm}: {at} is the best of {best.points} points by validation "
         f"({100 * best.validation:.2f} %{classes}, mean of {len(setting.runs)})"

@@ -50,8 +50,10 @@ class Entry(NamedTuple):
     @property
     def finished(self) -> float:
         """When it was finished, in seconds since the epoch, by the file system's clock."""
-        sums = self.folder / SUMS
-        return (sums if sums.exists() else self.folder).stat().st_mtime
+        try:
+            return (self.folder / SUMS).stat().st_mtime
+        except OSError:  # damaged, or just being replaced
+            return 0.0
 
     def config(self) -> dict[str, Any]:
         """Return everything that the fit depends on: what its key is the hash of."""
@@ -121,8 +123,10 @@ class Store:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            log.info("%s: another process is training it; waiting for that", what)
+            log.info("%s: another process has it; waiting for that", what)
             lock.acquire(poll_interval=0.2)
+        except OSError as error:
+            raise self._error(error) from error
         try:
             yield
         finally:
@@ -168,9 +172,7 @@ class Store:
         return path
 
     def _unfinished(self, key: str) -> Path:
-        folder = self.folder / ".unfinished" / key
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        return self._made(self.folder / ".unfinished" / key)
 
     def interrupted(self) -> list[Path]:
         """Return the folders of unfinished fits."""
@@ -186,14 +188,22 @@ class Store:
             return False
         return True
 
+    def leftovers(self) -> list[Path]:
+        """Return folders that were being removed when that was cut short."""
+        return [path for folder in (self.folder, self.folder / ".unfinished") for path in folder.glob(".removed-*")]
+
     def _lock(self, key: str) -> FileLock:
-        folder = self.folder / ".locks"
+        return FileLock(self._made(self.folder / ".locks") / f"{key}.lock")
+
+    def _made(self, folder: Path) -> Path:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            message = f"store.folder={self.folder}: cannot be written to ({error}); name another, or store=off"
-            raise StoreError(message) from error
-        return FileLock(folder / f"{key}.lock")
+            raise self._error(error) from error
+        return folder
+
+    def _error(self, error: OSError) -> StoreError:
+        return StoreError(f"store.folder={self.folder}: cannot be used ({error}); name another, or store=off")
 
 
 def size_of(folder: Path) -> int:

@@ -51,7 +51,7 @@ def _list(store: Store) -> None:
     for column in ("epochs", "size", "age"):
         table.add_column(column, justify="right", no_wrap=True)
     for entry in store.entries():
-        table.add_row(*_described(entry), _megabytes(entry.size()), _age(entry.finished))
+        table.add_row(*_described(entry), _megabytes(entry.size()), _age(entry.finished) if entry.finished else "")
     for folder in store.interrupted():
         table.add_row(folder.name, "", "", "unfinished", "", _megabytes(size_of(folder)), _age(folder.stat().st_mtime))
     total = size_of(store.folder) if store.folder.is_dir() else 0
@@ -114,6 +114,7 @@ def _to_go(store: Store, arguments: argparse.Namespace) -> Iterator[Path]:
             yield entry.folder
     if arguments.all or arguments.unfinished:
         yield from store.interrupted()
+        yield from store.leftovers()
 
 
 def _megabytes(size: int) -> str:

@@ -135,7 +135,7 @@ def test_a_killed_process_does_not_block(store):
 
 def test_a_folder_that_cannot_be_written_to_is_named_with_the_remedy(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"store\.folder=.*file/store: cannot be written to .*store=off"):
+    with pytest.raises(StoreError, match=r"store\.folder=.*file/store: cannot be used .*store=off"):
         put(Store(tmp_path / "file" / "store"))
 
 
