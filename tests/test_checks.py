@@ -82,7 +82,10 @@ def test_a_right_config_passes(overrides):
         ("student.patience=soon", "student.patience=soon: must be an integer of at least 1"),
         ("teacher.checkpoint=my.pt", NO_FILE),
         ("evaluation.splits=[]", "evaluation.splits=[]: must be null, or a list of one or more of train, val, test"),
-        ("evaluation.splits=[tset]", "evaluation.splits=['tset']: must be null, or a list of one or more of train, val, test"),
+        (
+            "evaluation.splits=[tset]",
+            "evaluation.splits=['tset']: must be null, or a list of one or more of train, val, test",
+        ),
         ("evaluation.cost=null", "evaluation.cost=null: must be true or false"),
         ("comparison.rows=[{show: x, arm: y}]", "comparison.rows[0].metric: is missing"),
         ("comparison.rows=[3]", "comparison.rows[0]=3: must be a mapping with the keys show, arm, metric, split,"

@@ -51,19 +51,23 @@ def test_the_ray_preset_leaves_to_an_existing_cluster_what_it_must_not_be_told()
     assert ray["remote"] == {"num_gpus": 1, "num_cpus": 1, "max_calls": 1}
 
 
-# Stands in for SLURM: `sbatch` runs the elements of the array one after the other, as `srun` would be told to.
+# Stands in for SLURM: `sbatch` has the elements of the array run one after the other, as `srun` would be told to.
 SBATCH = """#!{python}
 import os, pathlib, re, subprocess, sys
 script = pathlib.Path(sys.argv[1])
 text = script.read_text()
-pathlib.Path({record!r}).write_text(text)
+if sys.argv[2:] != ["run"]:
+    pathlib.Path({record!r}).write_text(text)
+    quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    subprocess.Popen([sys.executable, __file__, str(script), "run"], start_new_session=True, **quiet)
+    print("Submitted batch job 77")
+    sys.exit()
 count = int(re.search(r"--array=.?0-(\\d+)", text).group(1)) + 1
 for i in range(count):
     job = {{"SLURM_JOB_ID": str(100 + i), "SLURM_ARRAY_JOB_ID": "77", "SLURM_ARRAY_TASK_ID": str(i)}}
     job |= {{"SLURM_CPUS_PER_TASK": "1", "SLURM_NTASKS": "1", "SLURM_LOCALID": "0", "SLURM_PROCID": "0"}}
     job |= {{"SLURM_NODEID": "0", "SLURM_JOB_NUM_NODES": "1", "SLURM_JOB_NODELIST": "here"}}
-    subprocess.run(["bash", str(script)], env=os.environ | job, stdout=subprocess.DEVNULL)
-print("Submitted batch job 77")
+    subprocess.run(["bash", str(script)], env=os.environ | job)
 """
 SRUN = '#!/bin/bash\nwhile [[ "$1" != *python* ]]; do shift; done\nexec "$@"\n'
 SACCT = '#!/bin/bash\necho "JobID|State|NodeList"\nfor i in 0 1 2 3; do echo "77_$i|COMPLETED|here"; done\n'

@@ -123,6 +123,13 @@ def test_wrong_settings_are_refused_without_a_traceback(kdlab_train, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("gpus", ["0", "[]", "'0,2'"])
+def test_gpus_are_a_list_or_auto(kdlab_train, gpus):
+    done = kdlab_train(*TINY, "seed=0,1", f"hydra.launcher.gpus={gpus}")
+    assert done.returncode == 1
+    assert "must be auto or a list, such as [0,2]" in done.stderr
+
+
 def test_several_devices_for_one_fit_are_refused_in_a_sweep(kdlab_train, tmp_path):
     done = kdlab_train(*TINY, "seed=0,1", "trainer.devices=2")
     assert done.returncode == 1
@@ -155,19 +162,21 @@ def alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_when_the_launcher_is_stopped_so_are_its_jobs(tmp_path, own_loss, how):
-    with start(tmp_path, *TINY, *own_loss, "+loss.deed=wait", "seed=0,1", "hydra.launcher.slots=2") as process:
-        until(lambda: len(list((tmp_path / "places").iterdir())) == 2)
+@pytest.mark.parametrize("slots", [1, 2])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_when_the_launcher_is_stopped_so_are_its_jobs(tmp_path, own_loss, how, slots):
+    with start(tmp_path, *TINY, *own_loss, "+loss.deed=wait", "seed=0,1", f"hydra.launcher.slots={slots}") as process:
+        until(lambda: len(list((tmp_path / "places").iterdir())) == slots)
         jobs = [place["pid"] for place in places(tmp_path)]
         assert all(map(alive, jobs))
         process.send_signal(how)
         _, said = process.communicate(timeout=30)
     until(lambda: not any(map(alive, jobs)), 15)
-    if how == signal.SIGINT:
-        assert process.returncode == 130
+    if how != signal.SIGKILL:
+        assert process.returncode == 128 + how
         assert "Interrupted. The same command goes on" in said
         assert "Traceback" not in said
+        assert not list((tmp_path / "outputs").rglob("failure.txt"))
 
 
 def test_the_same_command_goes_on_and_trains_nothing_twice(kdlab_train, tmp_path, own_loss):

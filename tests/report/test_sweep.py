@@ -2,6 +2,7 @@
 
 import csv
 import math
+import os
 import shutil
 import statistics
 import subprocess
@@ -108,6 +109,25 @@ def test_failed_unfinished_and_unbegun_points_are_shown_and_corrupt_files_named(
     assert f"- {grid / '24'} [loss.temperature=20 seed=6]: not begun" in page
     assert f"skipped: {grid / '5' / 'results.json'}: not readable as JSON" in page
     assert f"skipped: {grid / '6' / 'results.json'}: schema_version is None" in page
+
+
+def test_results_of_a_point_whose_later_try_failed_do_not_count(grid):
+    (grid / "2" / "failure.txt").write_text("DataError: the data are gone\n")
+    collection = collect([grid])
+    assert len(collection.runs) == 23
+    assert [(lack.folder.name, lack.why) for lack in collection.missing] == [("2", "DataError: the data are gone")]
+
+
+def test_a_later_run_with_the_same_config_takes_the_place_of_an_earlier(grid):
+    copy = grid / "again"
+    shutil.copytree(grid / "7", copy)
+    (copy / "results.json").write_text((copy / "results.json").read_text().replace('"key": "d', '"key": "e'))
+    later = (grid / "7" / "results.json").stat().st_mtime + 5
+    os.utime(copy / "results.json", (later, later))
+    collection = collect([grid])
+    assert len(collection.runs) == 24
+    assert [run.folder.name for run in collection.runs if run.folder.name in ("7", "again")] == ["again"]
+    assert all(len(setting.runs) == 2 for setting in settings(grid))
 
 
 def test_the_points_of_a_sweep_are_those_that_hydra_makes_of_it(tmp_path):
