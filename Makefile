@@ -7,17 +7,21 @@ BIN := $(VENV)/bin
 demo: $(VENV)/installed      ## the dark-knowledge experiment, end to end
 	$(BIN)/python -m kdlab.train +experiment=dark_knowledge
 
+# Two at a time, each with one thread: most tests wait for processes to start.
+TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
 test: $(VENV)/installed      ## all tests
-	$(BIN)/python -m pytest
+	$(TESTS)
 
 check: $(VENV)/installed     ## style, types and tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(TESTS)
 
-bench: $(VENV)/installed     ## one epoch, three ways (needs MNIST)
+bench: $(VENV)/installed     ## one epoch, three ways (needs MNIST); a sweep, one slot and two
 	$(BIN)/python benchmarks/epoch.py
+	$(BIN)/python benchmarks/slots.py
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

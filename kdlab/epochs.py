@@ -47,7 +47,7 @@ class BestEpoch(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint keeps."""
-        return dict(vars(self))
+        return {"epoch": self.epoch, "accuracy": self.accuracy, "weights": self.weights}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up what a checkpoint kept."""

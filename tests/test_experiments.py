@@ -72,7 +72,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
             if "data=image_folder" in overrides:
                 save_digits(folder / "digits")
                 overrides = [o.replace("data.root=digits", f"data.root={folder / 'digits'}") for o in overrides]
-            finished[name] = run(composed(name, *overrides), folder), folder
+            finished[name] = run(composed(name, *overrides), folder)[0], folder
         return finished[name]
 
     return run_once
@@ -111,7 +111,7 @@ def test_every_line_of_a_comparison_is_about_an_arm_and_a_metric_of_the_experime
     for row in config.comparison.rows:
         assert row.arm in arms
         assert row.get("correction", "none") in ("none", "prior", "oracle")
-        assert row.get("split", "test") in (*config.evaluation.splits, "cost", "distribution")
+        assert row.get("split", "test") in (*(config.evaluation.splits or ["val", "test"]), "cost", "distribution")
     shown = [row.show for row in config.comparison.rows]
     assert len(set(shown)) == len(shown)
 

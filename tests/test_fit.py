@@ -107,7 +107,8 @@ def noisy_fit(data, folder, *, patience=None, stop_in=None, epochs=6):
 
 @pytest.mark.parametrize("patience", [None, 2])
 @pytest.mark.parametrize("stops", [[0], [1], [3], [1, 2, 5]])
-def test_a_fit_that_was_cut_off_ends_as_if_it_had_not_been(stripes, tmp_path, patience, stops):
+def test_a_fit_that_was_cut_off_ends_as_if_it_had_not_been(stripes, tmp_path, caplog, patience, stops):
+    caplog.set_level("INFO")
     whole = noisy_fit(stripes, tmp_path / "whole", patience=patience)
     for stop_in in stops:
         if stop_in < whole.epochs:
@@ -117,14 +118,19 @@ def test_a_fit_that_was_cut_off_ends_as_if_it_had_not_been(stripes, tmp_path, pa
     assert torch.equal(weights(resumed), weights(whole))
     assert resumed.curve == whole.curve
     assert resumed.epochs == whole.epochs
+    assert "cannot be read" not in caplog.text
+    cut = [stop for stop in stops if 0 < stop < whole.epochs]
+    assert caplog.text.count("goes on after epoch") == len(cut)
 
 
 @pytest.mark.parametrize("patience", [None, 2])
-def test_a_fit_cut_off_after_its_last_epoch_trains_no_further(stripes, tmp_path, patience):
+def test_a_fit_cut_off_after_its_last_epoch_trains_no_further(stripes, tmp_path, caplog, patience):
+    caplog.set_level("INFO")
     whole = noisy_fit(stripes, tmp_path, patience=patience, epochs=30 if patience else 4)
     again = noisy_fit(stripes, tmp_path, patience=patience, epochs=30 if patience else 4)
     assert torch.equal(weights(again), weights(whole))
     assert (again.epochs, again.curve) == (whole.epochs, whole.curve)
+    assert f"goes on after epoch {whole.epochs}" in caplog.text
 
 
 def test_a_checkpoint_that_cannot_be_read_is_reported_and_the_fit_starts_anew(stripes, tmp_path, caplog):

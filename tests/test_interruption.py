@@ -17,7 +17,7 @@ import torch
 from kdlab.results import read
 from kdlab.store import Store
 
-KILLS = int(os.environ.get("KDLAB_KILLS", "5"))
+KILLS = int(os.environ.get("KDLAB_KILLS", "4"))
 RUN = (
     "+experiment=dark_knowledge", "data=digits", "trainer=cpu", "model@teacher.net=mlp_64", "model@student.net=mlp_30",
     "teacher.max_epochs=20", "student.max_epochs=20", "student.net.hidden_dropout=0.2",
@@ -34,7 +34,7 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
     folder.mkdir(exist_ok=True)
     return subprocess.Popen(
         [sys.executable, "-m", "kdlab.train", *arguments], cwd=folder, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, start_new_session=True, env=os.environ | {"OMP_NUM_THREADS": "2"},
+        stderr=subprocess.DEVNULL, start_new_session=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
 
 
@@ -90,6 +90,8 @@ def test_a_run_killed_at_several_moments_ends_with_the_weights_of_one_that_was_n
         process.wait()
     assert not list(disturbed.rglob("results.json"))
     assert start(disturbed, *RUN).wait() == 0
+    logs = "".join(path.read_text() for path in disturbed.rglob("train.log"))
+    assert logs.count("goes on after epoch") == 3
     assert_same_fits(disturbed, undisturbed)
     (rows,), (expected,) = ([read(path).rows for path in f.rglob("results.json")] for f in (disturbed, undisturbed))
     assert rows == expected

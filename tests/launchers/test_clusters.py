@@ -68,9 +68,13 @@ for i in range(count):
     job |= {{"SLURM_CPUS_PER_TASK": "1", "SLURM_NTASKS": "1", "SLURM_LOCALID": "0", "SLURM_PROCID": "0"}}
     job |= {{"SLURM_NODEID": "0", "SLURM_JOB_NUM_NODES": "1", "SLURM_JOB_NODELIST": "here"}}
     subprocess.run(["bash", str(script)], env=os.environ | job)
+pathlib.Path({record!r} + ".done").touch()
 """
 SRUN = '#!/bin/bash\nwhile [[ "$1" != *python* ]]; do shift; done\nexec "$@"\n'
-SACCT = '#!/bin/bash\necho "JobID|State|NodeList"\nfor i in 0 1 2 3; do echo "77_$i|COMPLETED|here"; done\n'
+SACCT = """#!/bin/bash
+state=RUNNING; [ -f {record}.done ] && state=COMPLETED
+echo "JobID|State|NodeList"; for i in 0 1 2 3; do echo "77_$i|$state|here"; done
+"""
 
 
 @pytest.fixture
@@ -79,7 +83,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     tools, record = tmp_path / "bin", tmp_path / "submitted.sh"
     tools.mkdir()
     sbatch = SBATCH.format(python=sys.executable, record=str(record))
-    for name, text in {"sbatch": sbatch, "srun": SRUN, "sacct": SACCT}.items():
+    for name, text in {"sbatch": sbatch, "srun": SRUN, "sacct": SACCT.format(record=record)}.items():
         (tools / name).write_text(text)
         (tools / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tools), prepend=":")

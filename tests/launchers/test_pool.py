@@ -33,7 +33,7 @@ class Loss(DistillationLoss):
     def forward(self, *, student_logits, **kwargs):
         if len(student_logits) > 2:  # no check of the config
             place = {"gpu": os.environ.get("CUDA_VISIBLE_DEVICES"), "threads": torch.get_num_threads(),
-                     "omp": os.environ["OMP_NUM_THREADS"], "pid": os.getpid()}
+                     "omp": os.environ.get("OMP_NUM_THREADS"), "pid": os.getpid()}
             Path(self.where, f"{self.deed}_{os.getpid()}.json").write_text(json.dumps(place))
             if self.deed == "raise":
                 raise RuntimeError("the loss raised")
@@ -78,10 +78,10 @@ def test_what_raises_exits_is_killed_or_is_wrong_fails_alone(kdlab_train, tmp_pa
     assert "alpha=7" in why[1]
     assert why[2] == "RuntimeError: the loss raised\n"
     assert why[4] == "SystemExit: 3\n"
-    assert "SIGKILL" in why[6]
+    assert "killed by signal 9" in why[6]
     assert "Traceback" not in done.stderr
     assert "1 finished, 7 failed, 0 unfinished" in done.stdout
-    for i, words in {1: "loss.alpha=7: must", 2: "the loss raised", 4: "SystemExit", 6: "SIGKILL"}.items():
+    for i, words in {1: "loss.alpha=7: the weight", 2: "the loss raised", 4: "SystemExit", 6: "signal 9"}.items():
         (line,) = [line for line in done.stdout.splitlines() if f"{sweep.name}/{i} [" in line]
         assert words in line
         assert "+loss.deed=" in line
@@ -123,7 +123,7 @@ def test_wrong_settings_are_refused_without_a_traceback(kdlab_train, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("gpus", ["0", "[]", "'0,2'"])
+@pytest.mark.parametrize("gpus", ["0", "[]"])
 def test_gpus_are_a_list_or_auto(kdlab_train, gpus):
     done = kdlab_train(*TINY, "seed=0,1", f"hydra.launcher.gpus={gpus}")
     assert done.returncode == 1
@@ -162,8 +162,10 @@ def alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("slots", [1, 2])
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    ("how", "slots"),
+    [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGTERM, 1), (signal.SIGTERM, 2), (signal.SIGKILL, 2)],
+)
 def test_when_the_launcher_is_stopped_so_are_its_jobs(tmp_path, own_loss, how, slots):
     with start(tmp_path, *TINY, *own_loss, "+loss.deed=wait", "seed=0,1", f"hydra.launcher.slots={slots}") as process:
         until(lambda: len(list((tmp_path / "places").iterdir())) == slots)
