@@ -92,8 +92,8 @@ def test_a_right_config_passes(overrides):
          " classes, correction, source"),
         ("+comparison.rows.0.correction=priro", "comparison.rows[0].correction=priro: must be one of none, prior,"
          " oracle"),
-        ("evaluation.splits=[test,test]", "evaluation.splits=['test', 'test']: must be null, or a list of one or more of train,"
-         " val, test"),
+        ("evaluation.splits=[test,test]", "evaluation.splits=['test', 'test']: must be null, or a list of one or more"
+         " of train, val, test"),
         ("+comparison.rows.0.clases=3", "comparison.rows[0].clases: no such key; there are show, arm, metric, split,"
          " classes, correction, source"),
         ("comparison.rows.0.source=many", "comparison.rows[0].source=many: must be a number, or left out where the"
