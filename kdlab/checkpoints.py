@@ -31,13 +31,13 @@ def save(net: nn.Module, path: Path) -> None:
 def link(weights: Path, path: Path) -> None:
     """Give a file of weights a second name, `path`; a copy where the file system cannot link."""
     path.parent.mkdir(exist_ok=True)
-    part = path.with_suffix(".part")
-    part.unlink(missing_ok=True)
+    path.unlink(missing_ok=True)  # a rename over it would do nothing, were it that name already
     try:
-        os.link(weights, part)
+        os.link(weights, path)
     except OSError:
+        part = path.with_suffix(".part")
         shutil.copy(weights, part)
-    part.replace(path)
+        part.replace(path)
 
 
 def load(net: nn.Module, path: Path) -> None:

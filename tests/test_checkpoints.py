@@ -56,3 +56,28 @@ def test_a_pickled_network_is_refused_without_being_run(tmp_path):
     torch.save({"state_dict": network().state_dict()}, path)
     with pytest.raises(CheckpointError, match="names with tensors"):
         checkpoints.load(network(), path)
+
+
+def test_linking_again_and_again_leaves_one_file_with_the_weights(tmp_path):
+    net = nn.Linear(2, 2)
+    checkpoints.save(net, tmp_path / "store" / "weights.pt")
+    for _ in range(2):
+        checkpoints.link(tmp_path / "store" / "weights.pt", tmp_path / "run" / "arm.pt")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["arm.pt"]
+    assert checkpoints.checksum(_loaded(tmp_path / "run" / "arm.pt")) == checkpoints.checksum(net)
+
+
+def test_without_links_the_weights_are_copied(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError("no links here")
+
+    monkeypatch.setattr("os.link", refuse)
+    checkpoints.save(nn.Linear(2, 2), tmp_path / "store" / "weights.pt")
+    checkpoints.link(tmp_path / "store" / "weights.pt", tmp_path / "run" / "arm.pt")
+    assert (tmp_path / "run" / "arm.pt").read_bytes() == (tmp_path / "store" / "weights.pt").read_bytes()
+
+
+def _loaded(path):
+    net = nn.Linear(2, 2)
+    checkpoints.load(net, path)
+    return net
