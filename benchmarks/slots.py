@@ -14,8 +14,8 @@ import time
 
 SWEEP = (
     "-m", "+experiment=dark_knowledge", "data=digits", "trainer=cpu", "model@teacher.net=mlp_64",
-    "model@student.net=mlp_196", "teacher.max_epochs=10", "loss.temperature=1,2,4,8,20", "loss.alpha=0.5,0.9",
-    "seed=0,1",
+    "model@student.net=mlp_30", "teacher.max_epochs=10", "student.max_epochs=60", "loss.temperature=1,4,20",
+    "loss.alpha=0.5,0.9", "seed=0,1",
 )  # fmt: skip
 
 
