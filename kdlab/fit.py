@@ -5,6 +5,8 @@ import shutil
 import tempfile
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,23 +84,9 @@ def fit(
     shutil.rmtree(board, ignore_errors=True)
     trainer = _trainer(data, max_epochs, callbacks, hardware, board)
     start = time.perf_counter()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _stops_named(name):
         ignore_warnings()
-        try:
-            trainer.fit(module.train(), datamodule=data, ckpt_path=each_epoch.found(name))
-        except Diverged as error:
-            raise Diverged(f"{name}: {error}") from error
-        except SIGTERMException as stop:
-            raise Terminated from stop
-        except ProcessRaisedException as error:  # of one of several devices
-            _, diverged, message = str(error).rpartition(f"{Diverged.__module__}.{Diverged.__qualname__}: ")
-            if not diverged:
-                raise
-            raise Diverged(f"{name}: {message.strip()}") from error
-        except SystemExit as stop:
-            if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning's answer to Ctrl-C
-                raise KeyboardInterrupt from stop
-            raise
+        trainer.fit(module.train(), datamodule=data, ckpt_path=each_epoch.found(name))
     epochs, seconds = trainer.current_epoch, each_epoch.earlier_seconds + time.perf_counter() - start
     if hardware.devices > 1:
         epochs = _hand_over(module, best, each_epoch)
@@ -107,6 +95,26 @@ def fit(
         log.info("%s: epoch %d had the highest validation accuracy, %.2f%%", name, best.epoch, 100 * best.accuracy)
     curve = [(epoch, figure, float(value)) for epoch, figure, value in module.curve]
     return Fitted(module.net.cpu().eval(), epochs, seconds, curve)
+
+
+@contextmanager
+def _stops_named(name: str) -> Iterator[None]:
+    """Turn what ends a fit early, in Lightning's words or another process's, into what `fit` raises."""
+    try:
+        yield
+    except Diverged as error:
+        raise Diverged(f"{name}: {error}") from error
+    except ProcessRaisedException as error:  # of one of several devices
+        _, diverged, message = str(error).rpartition(f"{Diverged.__module__}.{Diverged.__qualname__}: ")
+        if not diverged:
+            raise
+        raise Diverged(f"{name}: {message.strip()}") from error
+    except SIGTERMException as stop:
+        raise Terminated from stop
+    except SystemExit as stop:
+        if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning's answer to Ctrl-C
+            raise KeyboardInterrupt from stop
+        raise
 
 
 def _trainer(

@@ -152,7 +152,8 @@ def _latest(runs: Sequence[Run]) -> list[Run]:
     latest: dict[str, Run] = {}
     for run in sorted(runs, key=lambda run: (run.folder / "results.json").stat().st_mtime):
         latest[repr(run.described)] = run
-    return [run for run in runs if run in latest.values()]
+    kept = {run.folder for run in latest.values()}
+    return [run for run in runs if run.folder in kept]
 
 
 def _natural(path: Path) -> list[tuple[int, int, str]]:
