@@ -40,7 +40,7 @@ class BestEpoch(Callback):
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Compare the epoch that was just validated with the best so far."""
-        accuracy = float(trainer.callback_metrics["val/accuracy"])
+        accuracy = float(trainer.callback_metrics["val/accuracy_seen"])
         if accuracy > self.accuracy:
             self.epoch, self.accuracy = trainer.current_epoch + 1, accuracy
             self.weights = copy.deepcopy(module.net.state_dict())  # type: ignore[union-attr]

@@ -79,7 +79,7 @@ def fit(
             )  # fmt: skip
     data.setup()
     best, each_epoch = BestEpoch(), CheckpointEachEpoch(checkpoint)
-    selection = [] if patience is None else [best, EarlyStopping("val/accuracy", mode="max", patience=patience)]
+    selection = [] if patience is None else [best, EarlyStopping("val/accuracy_seen", mode="max", patience=patience)]
     callbacks = [Quiet(), SeedEachEpoch(seed), FitProgress(name), *selection, each_epoch]
     shutil.rmtree(board, ignore_errors=True)
     trainer = _trainer(data, max_epochs, callbacks, hardware, board)

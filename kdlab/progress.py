@@ -80,6 +80,6 @@ def _figures(trainer: Trainer) -> str:
     figures = []
     if "train/loss" in metrics:
         figures.append(f"loss {metrics['train/loss'].item():.3g}")
-    if "val/accuracy" in metrics:
-        figures.append(f"val accuracy {metrics['val/accuracy'].item():.2%}")
+    if "val/accuracy_seen" in metrics:
+        figures.append(f"val accuracy {metrics['val/accuracy_seen'].item():.2%}")
     return "  ".join(figures)

@@ -6,13 +6,22 @@ too, a student's loss, targets and held_out_classes.
 
 from typing import Any
 
+from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from torch import nn
 
 from kdlab.data import ClassificationData
 
 Recipe = dict[str, Any]
 # Where a student's targets come from: the labels; the teacher's first choice, or its logits; the true posterior's.
 TARGETS = ("truth", "teacher_hard", "teacher_soft", "bayes_hard", "bayes_soft")
+# What is minimized with hard targets; a teacher's recipe names none.
+HARD_TARGETS = {
+    None: "L = CE(z_t, y)",
+    "truth": "L = CE(z_s, y)",
+    "teacher_hard": "L = CE(z_s, argmax z_t)",
+    "bayes_hard": "L = CE(z_s, argmax P(y | x))",
+}
 
 
 def teacher_recipe(config: DictConfig) -> Recipe:
@@ -64,6 +73,20 @@ def fill_in(config: DictConfig, data: ClassificationData) -> DictConfig:
             if isinstance(net, DictConfig) and key in net and net[key] is None:
                 net[key] = value
     return config
+
+
+def objective(recipe: Recipe) -> str:
+    """Return what a fit with this recipe minimizes, as an equation.
+
+    z_s are the student's logits, z_t the teacher's, y the labels, CE the cross-entropy. Of a loss that does not write
+    its equation (`extra_repr`) it is the name.
+    """
+    targets = recipe.get("targets")
+    if targets in HARD_TARGETS:
+        return HARD_TARGETS[targets]
+    loss: nn.Module = instantiate(recipe["loss"], _convert_="all")
+    equation = loss.extra_repr() or str(loss)
+    return f"{equation}, z_t = log P(y | x) of the true posterior" if targets == "bayes_soft" else equation
 
 
 def _merge(base: Recipe, overrides: Recipe, path: str, problems: list[str]) -> Recipe:

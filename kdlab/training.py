@@ -15,6 +15,7 @@ from kdlab.fit import Fitted, fit
 from kdlab.modules import CachedTeacher, Classifier, Distilled, LiveTeacher, Teacher
 from kdlab.modules.trained import TrainedNetwork
 from kdlab.plan import Plan
+from kdlab.recipes import objective
 from kdlab.results import Fit
 from kdlab.store import Entry
 from kdlab.tensorboard import mark_whole, replay
@@ -106,23 +107,14 @@ def _module(plan: Plan, bench: Bench, teacher: Trained | None) -> TrainedNetwork
     optimization: dict[str, Any] = {
         part: instantiate(plan.recipe[part], _convert_="all") for part in ("optimizer", "schedule")
     }
+    log.info("%s: minimizes %s", plan.arm, objective(plan.recipe))
     if teacher is None:
         return Classifier(plan.net, **optimization)
-    targets = plan.recipe["targets"]
     source = _source_of_targets(plan, bench, teacher)
-    if source and targets.endswith("_soft"):
+    if source and plan.recipe["targets"].endswith("_soft"):
         loss = instantiate(plan.recipe["loss"], _convert_="all")
-        log.info("%s: minimizes %s", plan.arm, loss)
         return Distilled(plan.net, loss=loss, teacher=source, **optimization)
-    log.info("%s: minimizes the cross-entropy with %s", plan.arm, HARD_TARGETS[targets])
     return Classifier(plan.net, teacher=source, **optimization)
-
-
-HARD_TARGETS = {
-    "truth": "the labels",
-    "teacher_hard": "the teacher's first choices",
-    "bayes_hard": "the first choices of the true posterior",
-}
 
 
 def _source_of_targets(plan: Plan, bench: Bench, teacher: Trained) -> Teacher | None:

@@ -26,5 +26,5 @@ def test_a_terminal_shows_one_bar_with_epoch_loss_and_validation_accuracy(stripe
     last = [line for line in console.file.getvalue().splitlines() if "distilled" in line][-1]
     assert "distilled epoch 3/3" in last
     assert f"loss {metrics['train/loss'].item():.3g}" in last
-    assert f"val accuracy {metrics['val/accuracy'].item():.2%}" in last
+    assert f"val accuracy {metrics['val/accuracy_seen'].item():.2%}" in last
     assert "…" not in last

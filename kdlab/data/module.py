@@ -141,7 +141,7 @@ class ClassificationData(LightningDataModule, ABC):
 
     @property
     def val_ids(self) -> Tensor:
-        """The ids of the validation samples, less those of held-out classes."""
+        """The ids of the validation samples that a fit may be selected by: less those of held-out classes."""
         return without_classes(self._val_ids, self.train.labels, self.held_out)
 
     def split(self, name: str) -> Samples:
@@ -205,8 +205,8 @@ class ClassificationData(LightningDataModule, ABC):
         return _loader(subset, fetched, order)
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """Return validation samples in fixed order; none where `val_size` is 0."""
-        return _loader(Subset(self.train, self.val_ids), SAMPLES_PER_FETCH)
+        """Return the validation samples of all classes in fixed order; none where `val_size` is 0."""
+        return _loader(Subset(self.train, self._val_ids), SAMPLES_PER_FETCH)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch | list[Batch]:
         """Scale what was fetched, on the device; in training augment it first, and cut it into batches."""

@@ -29,9 +29,9 @@ class Classifier(TrainedNetwork):
             self.teacher.to(self.device)
 
     def losses(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Return the mean cross-entropy, in nats, and beside a teacher's that with the labels."""
+        """Return the mean cross-entropy, in nats: with the teacher's choices, if there is one, and with the labels."""
         with_labels = F.cross_entropy(logits.float(), batch.labels)
         if not self.teacher:
-            return {"loss": with_labels}
+            return {"loss": with_labels, "hard_loss": with_labels}
         choices = self.teacher(batch).argmax(dim=1)
         return {"loss": F.cross_entropy(logits.float(), choices), "hard_loss": with_labels.detach()}

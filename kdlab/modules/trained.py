@@ -1,5 +1,6 @@
 """What the classifier and the distilled student share: optimizer, schedule, and per-epoch figures."""
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -30,7 +31,14 @@ class TrainedNetwork(LightningModule, ABC):
         optimizer: parameters → optimizer.
         schedule: (optimizer, total number of steps) → learning-rate schedule, advanced each step.
 
-    `curve` gathers (epoch, figure, value) of each epoch, as they are logged; it is part of a checkpoint.
+    `curve` gathers (epoch, figure, value) of each epoch, as they are logged; it is part of a checkpoint. Its figures:
+
+    - `train/loss`, what is minimized; `train/hard_loss`, the cross-entropy with the labels, and `train/soft_loss`, the
+      term with the soft targets, where there are such (nats);
+    - `train/accuracy`, the share of right answers as they were given in training, each before its step;
+    - `train/learning_rate`, at the epoch's first step; `train/samples_per_second`, with the validation's time in it;
+    - `val/loss` (cross-entropy, nats) and `val/accuracy_seen`, on the validation samples of the classes that the fit
+      trains on; `val/accuracy_unseen`, on those of held-out classes: to be looked at, never to select by.
     """
 
     def __init__(self, net: nn.Module, optimizer: MakeOptimizer, schedule: MakeSchedule) -> None:
@@ -43,7 +51,7 @@ class TrainedNetwork(LightningModule, ABC):
 
     @abstractmethod
     def losses(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Return scalars averaged over the batch: `loss`, which is minimized, and its parts, if it has any."""
+        """Return scalars averaged over the batch: `loss`, which is minimized, `hard_loss`, and `soft_loss` if any."""
 
     def configure_optimizers(self) -> Any:
         """Build the optimizer, and a schedule over all steps of the fit."""
@@ -52,31 +60,35 @@ class TrainedNetwork(LightningModule, ABC):
         return {"optimizer": optimizer, "lr_scheduler": self.make_schedule(optimizer, steps)}
 
     def on_train_epoch_start(self) -> None:
-        """Forget the last epoch's figures."""
+        """Forget the last epoch's figures, and note the learning rate and the time."""
         self._sums: dict[str, Tensor] = {}
         self._count = 0
+        self._learning_rate = float(self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
+        self._start = time.perf_counter()
 
     def training_step(self, batches: list[Batch], batch_idx: int) -> None:
         """Take one optimizer step for each batch, and add its losses to the epoch's sums."""
         optimizer, schedule = self.optimizers(), self.lr_schedulers()
         for batch in batches:
-            losses = self.losses(self.net(batch.inputs), batch)
+            logits = self.net(batch.inputs)
+            losses = self.losses(logits, batch)
             optimizer.zero_grad()  # type: ignore[union-attr]
             self.manual_backward(losses["loss"])
             optimizer.step()  # type: ignore[union-attr]
             schedule.step()  # type: ignore[union-attr]
             # Where autocast keeps casts of the weights (Lightning before 2.6), they are stale now.
             torch.clear_autocast_cache()
-            self._add(losses, len(batch.labels))
+            right = (logits.detach().argmax(dim=1) == batch.labels).float().mean()
+            self._add(losses | {"accuracy": right}, len(batch.labels))
 
-    def _add(self, losses: dict[str, Tensor], size: int) -> None:
-        for name, value in losses.items():
+    def _add(self, means: dict[str, Tensor], size: int) -> None:
+        for name, value in means.items():
             total = value.detach() * size
             self._sums[name] = self._sums[name] + total if name in self._sums else total
         self._count += size
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's mean losses.
+        """Log the epoch's means, its learning rate and its speed.
 
         Raises:
             Diverged: when the loss is no finite number.
@@ -87,7 +99,14 @@ class TrainedNetwork(LightningModule, ABC):
                 f"the training diverged: its loss is {float(means['loss'])} in epoch {self.current_epoch + 1}; "
                 "a lower learning rate, a warmup (schedule.warmup=0.1) or another temperature may help"
             )
-        self._log({f"train/{name}": mean for name, mean in means.items()})
+        samples = self._count * self.trainer.world_size
+        self._log(
+            {f"train/{name}": mean for name, mean in means.items()}
+            | {
+                "train/learning_rate": self._learning_rate,
+                "train/samples_per_second": samples / (time.perf_counter() - self._start),
+            }
+        )
 
     def _over_devices(self, mean: Tensor) -> Tensor:
         """Average over the processes of a fit on several devices, which have equally many samples."""
@@ -96,19 +115,25 @@ class TrainedNetwork(LightningModule, ABC):
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last validation."""
-        self._val = torch.zeros(3, device=self.device)
+        held_out = self.trainer.datamodule.held_out  # type: ignore[attr-defined]
+        self._held_out = torch.tensor(held_out, dtype=torch.long, device=self.device)
+        self._val = torch.zeros(2, 3, device=self.device)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Add up cross-entropy, right answers and samples."""
+        """Add up cross-entropy, right answers and samples, of seen and of unseen classes apart."""
         logits = self.net(batch.inputs).float()
-        loss = F.cross_entropy(logits, batch.labels, reduction="sum")
-        right = (logits.argmax(dim=1) == batch.labels).sum()
-        self._val += torch.stack([loss, right, torch.ones_like(right) * len(batch.labels)])
+        loss = F.cross_entropy(logits, batch.labels, reduction="none")
+        right = (logits.argmax(dim=1) == batch.labels).float()
+        unseen = torch.isin(batch.labels, self._held_out).float()
+        self._val += torch.stack([1 - unseen, unseen]) @ torch.stack([loss, right, torch.ones_like(loss)], dim=1)
 
     def on_validation_epoch_end(self) -> None:
         """Log validation loss and accuracy."""
-        loss, right, count = self._val
-        self._log({"val/loss": loss / count, "val/accuracy": right / count})
+        (loss, right, count), (_, right_unseen, count_unseen) = self._val
+        figures: dict[str, Tensor | float] = {"val/loss": loss / count, "val/accuracy_seen": right / count}
+        if count_unseen:
+            figures["val/accuracy_unseen"] = right_unseen / count_unseen
+        self._log(figures)
 
     def _log(self, figures: dict[str, Tensor | float]) -> None:
         epoch = self.current_epoch + 1

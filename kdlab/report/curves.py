@@ -36,6 +36,5 @@ def loss_curves(curves: Mapping[str, Sequence[Point]]) -> Figure:
 
 
 def _series(points: Sequence[Point], part: str) -> list[tuple[int, float]]:
-    names = {name for _, name, _ in points}
-    wanted = "val/loss" if part == "validation" else "train/hard_loss" if "train/hard_loss" in names else "train/loss"
+    wanted = "val/loss" if part == "validation" else "train/hard_loss"
     return [(epoch, value) for epoch, name, value in points if name == wanted]

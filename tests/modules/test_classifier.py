@@ -17,6 +17,10 @@ from kdlab.modules import CachedTeacher, Classifier, LiveTeacher, Teacher
 from kdlab.schedules import constant
 
 CPU = Hardware(torch.device("cpu"), "32-true")
+FIGURES = {
+    "train/loss", "train/hard_loss", "train/accuracy", "train/learning_rate", "train/samples_per_second", "val/loss",
+    "val/accuracy_seen",
+}  # fmt: skip
 
 
 def network(seed: int) -> MLP:
@@ -45,7 +49,7 @@ def test_hard_targets_are_plain_training_on_the_teachers_first_choices(stripes, 
     stripes.train = stripes.train._replace(labels=choices)
     relabelled, _ = train(stripes, tmp_path)
     assert torch.equal(found, relabelled)
-    assert {figure for _, figure, _ in curves} == {"train/loss", "train/hard_loss", "val/loss", "val/accuracy"}
+    assert {figure for _, figure, _ in curves} == FIGURES
 
 
 def test_a_teacher_that_knows_the_labels_changes_nothing(stripes, tmp_path):
@@ -66,9 +70,31 @@ def test_the_loss_with_the_labels_is_logged_beside_the_teachers(teacher):
     outputs = torch.randn(4, 4)
     losses = module.losses(outputs, Batch(torch.zeros(4, 16), torch.tensor([3, 2, 1, 0]), torch.arange(4)))
     with_labels = nn.functional.cross_entropy(outputs, torch.tensor([3, 2, 1, 0]))
-    if teacher:
-        assert torch.equal(losses["hard_loss"], with_labels)
-        assert torch.equal(losses["loss"], nn.functional.cross_entropy(outputs, torch.arange(4)))
-    else:
-        assert losses.keys() == {"loss"}
-        assert torch.equal(losses["loss"], with_labels)
+    assert torch.equal(losses["hard_loss"], with_labels)
+    targets = torch.arange(4) if teacher else torch.tensor([3, 2, 1, 0])
+    assert torch.equal(losses["loss"], nn.functional.cross_entropy(outputs, targets))
+
+
+def test_curves_have_the_same_figures_whatever_the_targets_and_unseen_classes_are_measured_apart(stripes, tmp_path):
+    module = Classifier(network(7), optimizer=partial(SGD, lr=0.5), schedule=constant)
+    view = stripes.for_fit(held_out=[3], augment=nn.Identity(), order_seed=0)
+    fitted = fit("arm", module, view, max_epochs=2, seed=0, hardware=CPU, board=tmp_path / "board")
+    last = {figure: value for epoch, figure, value in fitted.curve if epoch == 2}
+    assert set(last) == FIGURES | {"val/accuracy_unseen"}
+    assert last["train/learning_rate"] == 0.5
+    ids = stripes.for_fit(held_out=[], augment=nn.Identity(), order_seed=0).val_ids
+    right = logits(stripes, fitted.net)[ids].argmax(1) == stripes.train.labels[ids]
+    unseen = stripes.train.labels[ids] == 3
+    assert last["val/accuracy_unseen"] == pytest.approx(right[unseen].float().mean().item())
+    assert last["val/accuracy_seen"] == pytest.approx(right[~unseen].float().mean().item())
+    assert last["val/accuracy_seen"] > 0 == last["val/accuracy_unseen"]
+
+
+def test_training_accuracy_is_that_of_the_answers_given_in_training(stripes, tmp_path):
+    module = Classifier(network(7), optimizer=partial(SGD, lr=1e-12), schedule=constant)  # the weights stay as they are
+    view = stripes.for_fit(held_out=[3], augment=nn.Identity(), order_seed=0)
+    fitted = fit("arm", module, view, max_epochs=1, seed=0, hardware=CPU, board=tmp_path / "board")
+    (accuracy,) = (value for _, figure, value in fitted.curve if figure == "train/accuracy")
+    ids = view.train_ids
+    right = logits(stripes, network(7))[ids].argmax(1) == stripes.train.labels[ids]
+    assert accuracy == pytest.approx(right.float().mean().item())
