@@ -26,6 +26,7 @@ TOP_LEVEL = ("optimizer", "schedule", "loss", "seed")
 RECIPE = ("net", "augment", "optimizer", "schedule", "max_epochs", "patience", "seed")
 TOP_KEYS = (
     "name",
+    "question",
     "seed",
     "data",
     "teacher",
@@ -111,6 +112,8 @@ def _run_problems(config: DictConfig) -> Iterator[str]:
     yield from comparison_problems(plain["comparison"])
     if not (isinstance(config.name, str) and NAME.fullmatch(config.name)):
         yield f"name={shown(config.name)}: names a folder; letters, digits, '_', '-' and '.' are allowed"
+    if not (config.question is None or isinstance(config.question, str)):
+        yield f"question={shown(config.question)}: must be a text, or null"
     if config.figures not in (None, True, False):
         yield f"figures={config.figures}: must be true, false or null"
     if not config.arms:

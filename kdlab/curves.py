@@ -20,6 +20,15 @@ def write_curve(curve: Sequence[Point], path: Path) -> None:
     write_csv(path, COLUMNS, curve)
 
 
+def read_curves(path: Path) -> dict[str, list[Point]]:
+    """Read what `write_curves` wrote."""
+    curves: dict[str, list[Point]] = {}
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            curves.setdefault(row["arm"], []).append((int(row["epoch"]), row["figure"], float(row["value"])))
+    return curves
+
+
 def read_curve(path: Path) -> list[Point]:
     """Read what `write_curve` wrote."""
     with path.open(newline="") as file:

@@ -38,10 +38,14 @@ class Judged(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """The rows, and for pictures each network's test logits (N, C) and the offsets (C,) of correction `prior`."""
+    """The rows, and what pictures are drawn from.
+
+    That is each network's logits (N, C) on the split that is shown (see `Results.shown_split`), and the offsets (C,) of
+    correction `prior`.
+    """
 
     rows: list[Row]
-    test_logits: dict[str, Tensor]
+    logits: dict[str, Tensor]
     prior_offsets: dict[str, Tensor]
 
 
@@ -62,12 +66,12 @@ def evaluate(bench: Bench, nets: Mapping[str, Judged], *, splits: Sequence[str],
     priors = _fit_prior_offsets(bench, nets, shared_offset, rows)
     if bench.data.bayes_rule:
         nets = {**nets, "bayes": Judged(bench.data.bayes_rule, [])}
-    test_logits: dict[str, Tensor] = {}
+    shown: dict[str, Tensor] = {}
     for split in splits:
         inputs, labels = bench.data.split(split)
         logits = {name: bench.logits(net, inputs) for name, (net, _) in nets.items()}
-        if split == "test":
-            test_logits = logits
+        if split == "test" or "test" not in splits:
+            shown = logits
         for name, (_, held_out) in nets.items():
             # What has seen everything is measured on the run's held-out classes beside those who have not.
             unseen = held_out or bench.data.held_out
@@ -87,7 +91,7 @@ def evaluate(bench: Bench, nets: Mapping[str, Judged], *, splits: Sequence[str],
                     correction=correction,
                     log_posterior=logits.get("bayes"),
                 )
-    return Evaluation(rows, test_logits, priors)
+    return Evaluation(rows, shown, priors)
 
 
 def _fit_prior_offsets(bench: Bench, nets: Mapping[str, Judged], shared: bool, rows: list[Row]) -> dict[str, Tensor]:
@@ -123,19 +127,32 @@ def reproduce(folder: Path, splits: Sequence[str] | None = None) -> tuple[Result
     Raises:
         KdlabError: when the folder holds no finished run, or its data, networks or weights cannot be had.
     """
+    stored, bench, nets = reopen(folder)
+    rows = measure_again(stored, bench, nets, splits).rows
+    return stored, replace(stored, rows=rows, environment=hardware.environment(bench.hardware))
+
+
+def reopen(folder: Path) -> tuple[Results, Bench, dict[str, Judged]]:
+    """Return the results of a finished run, its data and hardware, and its networks as they were trained.
+
+    Raises:
+        KdlabError: when the folder holds no finished run, or its data, networks or weights cannot be had.
+    """
     stored = read(folder / "results.json")
     config = OmegaConf.create(stored.config)
     if "splits" not in config.evaluation:
         raise KdlabError(f"{folder} is of an earlier kdlab: its config has no evaluation.splits")
     bench = Bench(_data_of(stored), _hardware_of(config), folder)
-    nets = {fit.arm: _network_of(fit.arm, config, bench) for fit in stored.fits}
-    found = evaluate(
-        bench,
-        nets,
-        splits=splits or config.evaluation.splits,
-        shared_offset=config.evaluation.prior_offsets == "shared",
-    )
-    return stored, replace(stored, rows=found.rows, environment=hardware.environment(bench.hardware))
+    return stored, bench, {fit.arm: _network_of(fit.arm, config, bench) for fit in stored.fits}
+
+
+def measure_again(
+    stored: Results, bench: Bench, nets: Mapping[str, Judged], splits: Sequence[str] | None = None
+) -> Evaluation:
+    """Measure the networks of a finished run again, on `splits` or those of the run."""
+    settings = stored.config["evaluation"]
+    shared = settings["prior_offsets"] == "shared"
+    return evaluate(bench, nets, splits=splits or settings["splits"], shared_offset=shared)
 
 
 def _network_of(arm: str, config: DictConfig, bench: Bench) -> Judged:

@@ -8,7 +8,6 @@ from typing import Any
 from filelock import FileLock
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 
 from kdlab import hardware
 from kdlab.bench import Bench
@@ -18,10 +17,11 @@ from kdlab.cost import cost_rows
 from kdlab.curves import write_curves
 from kdlab.data import load
 from kdlab.evaluate import Judged, evaluate
-from kdlab.illustrate import figures_of, save_figures
+from kdlab.illustrate import illustrate
 from kdlab.plan import plan_fits
-from kdlab.recipes import fill_in
-from kdlab.report import comparison_lines, comparison_table, summary, write_comparison
+from kdlab.recipes import fill_in, objective
+from kdlab.report import comparison_lines, print_run, write_comparison
+from kdlab.report.page import as_yaml
 from kdlab.results import InvalidResults, Results, read, write
 from kdlab.store import Store
 from kdlab.tensorboard import hyperparameters, log_outcome, outcome
@@ -29,11 +29,14 @@ from kdlab.training import obtain
 
 PACKAGE = Path(__file__).parent
 CODE_HASH = code_hash(PACKAGE)
+GIVEN = "nothing: its weights were given"
 
 log = logging.getLogger(__name__)
 
 
-def run(config: DictConfig, folder: Path, *, began: float = 0.0, sweep: Path | None = None) -> tuple[Results, bool]:
+def run(
+    config: DictConfig, folder: Path, *, began: float = 0.0, sweep: Path | None = None, command: str = ""
+) -> tuple[Results, bool]:
     """Run the experiment that `config` describes, and write all it found below `folder`.
 
     Args:
@@ -42,6 +45,7 @@ def run(config: DictConfig, folder: Path, *, began: float = 0.0, sweep: Path | N
             data, is left as it is.
         began: when the command was given, in seconds since the epoch; `store.refresh` redoes what is older.
         sweep: the folder of the sweep of which this run is a point; None for a run of its own.
+        command: that does the same again, for the record.
 
     Returns:
         the results, and whether anything had to be trained for them now.
@@ -62,9 +66,9 @@ def run(config: DictConfig, folder: Path, *, began: float = 0.0, sweep: Path | N
     devices = hardware.choose(config.trainer.accelerator, config.trainer.precision, config.trainer.devices)
     bench = Bench(data, devices, folder, _store(config, began), sweep)
     if sweep is None:
-        return _run(config, bench)
+        return _run(config, bench, command)
     with FileLock(folder / ".lock"):  # should the same sweep be running twice
-        return _run(config, bench)
+        return _run(config, bench, command)
 
 
 def _store(config: DictConfig, began: float) -> Store | None:
@@ -73,7 +77,7 @@ def _store(config: DictConfig, began: float) -> Store | None:
     return Store(Path(config.store.folder).expanduser(), redo_before=began if config.store.refresh else 0.0)
 
 
-def _run(config: DictConfig, bench: Bench) -> tuple[Results, bool]:
+def _run(config: DictConfig, bench: Bench, command: str) -> tuple[Results, bool]:
     plans = plan_fits(config, bench)
     planned = Results(
         experiment=config.name,
@@ -81,9 +85,11 @@ def _run(config: DictConfig, bench: Bench) -> tuple[Results, bool]:
         seed=config.seed,
         held_out_classes=bench.data.held_out,
         config=OmegaConf.to_container(config, resolve=True),  # type: ignore[arg-type]
-        environment=hardware.environment(bench.hardware) | {"code": CODE_HASH, "data": bench.data.checksum()},
+        environment=hardware.environment(bench.hardware)
+        | {"code": CODE_HASH, "data": bench.data.checksum(), "command": command},
         fits=[],
         rows=[],
+        equations={arm: GIVEN if plan.loaded else objective(plan.recipe) for arm, plan in plans.items()},
     )
     if earlier := _finished(planned, [plan.key for plan in plans.values()], bench):
         return earlier, False
@@ -106,15 +112,21 @@ def _run(config: DictConfig, bench: Bench) -> tuple[Results, bool]:
     results = replace(planned, fits=[fit.record for fit in fits.values()], rows=evaluation.rows)
     curves = {name: fit.curve for name, fit in fits.items()}
     write_curves(curves, bench.folder / "curves.csv")
+    page = None
     if config.figures or (config.figures is None and bench.sweep is None):
-        save_figures(figures_of(bench, nets, curves, evaluation, results), bench.folder / "figures")
+        page = illustrate(bench, nets, curves, evaluation, results)
     if lines := comparison_lines(results):
         write_comparison(results, lines, bench.folder / "comparison.csv")
     for plan in plans.values():
         with bench.holding(plan.key, plan.arm):
-            log_outcome(bench.board(plan.arm, plan.key), hyperparameters(plan, results), outcome(plan.arm, results))
+            log_outcome(
+                bench.board(plan.arm, plan.key),
+                hyperparameters(plan, results),
+                outcome(plan.arm, results),
+                as_yaml(plan.contents),
+            )
     write(results, bench.folder / "results.json")
-    _report(results, bench)
+    print_run(results, bench.data.class_names, page, bench.sweep or bench.folder)
     return results, not all(fit.reused for fit in results.fits)
 
 
@@ -138,19 +150,10 @@ def _finished(planned: Results, keys: list[str], bench: Bench) -> Results | None
 
 def _asked(results: Results) -> tuple[Any, ...]:
     """Return what makes two runs the same: the config, less where fits are kept, the code and the data."""
-    config = {key: value for key, value in results.config.items() if key not in ("store", "trainer", "figures")}
+    config = {
+        key: value for key, value in results.config.items() if key not in ("question", "store", "trainer", "figures")
+    }
     return results.dataset, config, *(results.environment.get(name) for name in ("code", "data"))
-
-
-def _report(results: Results, bench: Bench) -> None:
-    console = Console()
-    console.print(summary(results))
-    if lines := comparison_lines(results):
-        console.print(comparison_table(results, lines))
-    for what, path in {"results": bench.folder / "results.json", "figures": bench.folder / "figures"}.items():
-        if path.exists():
-            console.print(f"{what}: {path}", soft_wrap=True, highlight=False)
-    console.print(f"curves:  tensorboard --logdir {bench.sweep or bench.folder}", soft_wrap=True, highlight=False)
 
 
 def _announce(config: DictConfig, bench: Bench) -> None:

@@ -1,14 +1,14 @@
 """The schema of results.json: what a run found, written whole or not at all, and checked when read."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from kdlab.errors import KdlabError
 from kdlab.whole_files import write_json
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SPLITS = ("train", "val", "test")
 Correction = Literal["none", "prior", "oracle"]
 
@@ -49,7 +49,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Results:
-    """All that a run found."""
+    """All that a run found; `equations` has what each fit minimizes."""
 
     experiment: str
     dataset: str
@@ -59,7 +59,14 @@ class Results:
     environment: dict[str, Any]
     fits: list[Fit]
     rows: list[Row]
+    equations: dict[str, str] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def shown_split(self) -> str:
+        """The split that tables and figures show: test or, where the run leaves that alone, the last measured on."""
+        splits = [row.split for row in self.rows if row.metric == "accuracy"]
+        return "test" if "test" in splits or not splits else splits[-1]
 
     def find(self, arm: str, classes: str, metric: str, correction: str = "none", split: str = "test") -> Row | None:
         """Return the one row with these properties, if there is one."""
@@ -90,6 +97,8 @@ def read(path: Path) -> Results:
         content = json.loads(path.read_text())
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InvalidResults(f"{path}: not readable as JSON: {error}") from error
+    if isinstance(content, dict) and content.get("schema_version") == 1:  # which did not tell the equations
+        content |= {"equations": {}, "schema_version": SCHEMA_VERSION}
     if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
         version = content.get("schema_version") if isinstance(content, dict) else None
         raise InvalidResults(f"{path}: schema_version is {version}, this kdlab reads {SCHEMA_VERSION}")

@@ -1,9 +1,12 @@
-"""TensorBoard's event files of one fit: its curves, and its hyperparameters with what they led to."""
+"""TensorBoard's event files: of a fit its curves and hyperparameters, with what they led to; of a run its figures."""
 
+import io
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from PIL import Image
+from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
@@ -14,6 +17,24 @@ from kdlab.results import Results
 Value = str | int | float | bool
 HPARAMS = "hparams"
 WHOLE = ".whole"
+# The Custom Scalars tab: each chart overlays all fits. What a fit logs is listed in `kdlab.modules.trained`.
+LAYOUT = {
+    "accuracy": {
+        "validation, seen classes": ["Multiline", ["^val/accuracy_seen$"]],
+        "validation, unseen classes": ["Multiline", ["^val/accuracy_unseen$"]],
+        "training": ["Multiline", ["^train/accuracy$"]],
+    },
+    "loss": {
+        "with the labels, validation": ["Multiline", ["^val/loss$"]],
+        "with the labels, training": ["Multiline", ["^train/hard_loss$"]],
+        "with the soft targets, training": ["Multiline", ["^train/soft_loss$"]],
+        "what is minimized, training": ["Multiline", ["^train/loss$"]],
+    },
+    "training": {
+        "learning rate": ["Multiline", ["^train/learning_rate$"]],
+        "samples per second": ["Multiline", ["^train/samples_per_second$"]],
+    },
+}
 
 
 def replay(curve: Sequence[Point], board: Path) -> None:
@@ -57,8 +78,8 @@ def outcome(arm: str, results: Results) -> dict[str, float]:
     return {name: row.value for name, row in found.items() if row}
 
 
-def log_outcome(board: Path, hyperparameters: Mapping[str, Value], metrics: Mapping[str, float]) -> None:
-    """Write the fit's line of the HParams tab, in the place of an earlier one.
+def log_outcome(board: Path, hyperparameters: Mapping[str, Value], metrics: Mapping[str, float], config: str) -> None:
+    """Write the fit's line of the HParams tab, and its config as text, in the place of earlier ones.
 
     The line alone, without the list of columns that TensorBoard would take from the first line it finds: it makes that
     list itself, from all lines, and a baseline has no temperature.
@@ -70,3 +91,30 @@ def log_outcome(board: Path, hyperparameters: Mapping[str, Value], metrics: Mapp
             writer.file_writer.add_summary(summary)
         for name, value in metrics.items():
             writer.add_scalar(name, value)
+        writer.add_text("config", code(config))
+
+
+def log_overview(board: Path, texts: Mapping[str, str], figures: Mapping[str, bytes]) -> None:
+    """Write what belongs to no single fit, in the place of what was there: texts, figures, the layout of charts.
+
+    Args:
+        board: the folder above those of the fits.
+        texts: by name, as Markdown.
+        figures: PNG files by name.
+    """
+    board.mkdir(parents=True, exist_ok=True)
+    for old in board.glob("events.out.tfevents.*"):
+        old.unlink()
+    with SummaryWriter(str(board)) as writer:
+        writer.add_custom_scalars(LAYOUT)
+        for name, text in texts.items():
+            writer.add_text(name, text)
+        for name, png in figures.items():
+            width, height = Image.open(io.BytesIO(png)).size
+            image = Summary.Image(encoded_image_string=png, width=width, height=height, colorspace=4)
+            writer.file_writer.add_summary(Summary(value=[Summary.Value(tag=f"figures/{name}", image=image)]))
+
+
+def code(text: str) -> str:
+    """Return a text, in Markdown, that is shown as it is."""
+    return f"```\n{text}\n```"

@@ -16,11 +16,15 @@ class SweepEnd(Callback):
         from kdlab.report.collection import collect
         from kdlab.report.sweep import write_report
         from kdlab.report.terminal import print_report
+        from kdlab.tensorboard import log_overview
 
         sweep = Path(config.hydra.sweep.dir)
         collection = collect([sweep])
         try:
-            print_report(collection, write_report(collection, sweep / "report"))
+            page = write_report(collection, sweep / "report")
+            figures = {path.stem: path.read_bytes() for path in sorted(page.parent.glob("*.png"))}
+            log_overview(sweep / "tensorboard", {"report": (page.parent / "report.md").read_text()}, figures)
+            print_report(collection, page, sweep)
         finally:
             if collection.missing:
                 sys.exit(1)

@@ -1,33 +1,51 @@
-"""Results → tables and figures. Reads what `kdlab.results` describes; trains nothing.
+"""Results → tables, figures and pages. Reads what `kdlab.results` describes; trains nothing.
 
-The figures are functions from rows, logits or curves to a matplotlib figure, for use anywhere.
+The figures are functions from rows, logits or curves to a matplotlib figure, for use anywhere: in a notebook, the last
+line of a cell `loss_curves(read_curves(run / "curves.csv"))` shows it. A figure's label, `figure.get_label()`, says in
+words what it shows; `png` and `svg` keep it.
 """
 
 from kdlab.report.collection import collect
 from kdlab.report.comparison import comparison_lines, comparison_table, write_comparison
-from kdlab.report.curves import loss_curves
+from kdlab.report.curves import accuracy_curves, loss_curves
+from kdlab.report.drawing import png, svg
+from kdlab.report.errors import error_counts, unseen_accuracy
+from kdlab.report.findings import finding
 from kdlab.report.heatmaps import heatmap
-from kdlab.report.mistakes import misclassified
+from kdlab.report.images import examples, gallery
+from kdlab.report.per_class import confusion_matrices, per_class_accuracy
 from kdlab.report.regions import decision_regions
 from kdlab.report.settings import settings_of, swept_keys
 from kdlab.report.sweep import write_report
 from kdlab.report.sweep_lines import lines
-from kdlab.report.terminal import print_report, summary
-from kdlab.report.unseen import unseen_accuracy
+from kdlab.report.temperature import class_similarity, softened_targets, target_entropy
+from kdlab.report.terminal import print_report, print_run, summary
 
 __all__ = [
+    "accuracy_curves",
+    "class_similarity",
     "collect",
     "comparison_lines",
     "comparison_table",
+    "confusion_matrices",
     "decision_regions",
+    "error_counts",
+    "examples",
+    "finding",
+    "gallery",
     "heatmap",
     "lines",
     "loss_curves",
-    "misclassified",
+    "per_class_accuracy",
+    "png",
     "print_report",
+    "print_run",
     "settings_of",
+    "softened_targets",
     "summary",
+    "svg",
     "swept_keys",
+    "target_entropy",
     "unseen_accuracy",
     "write_comparison",
     "write_report",

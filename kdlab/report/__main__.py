@@ -24,7 +24,7 @@ def main() -> None:
         parser.error(f"no such folder: {', '.join(absent)}")
     only = arguments.folders[0] if len(arguments.folders) == 1 else Path()
     collection = collect(arguments.folders)
-    print_report(collection, write_report(collection, arguments.to or only / "report"))
+    print_report(collection, write_report(collection, arguments.to or only / "report"), only)
     sys.exit(0 if collection.runs else 1)
 
 

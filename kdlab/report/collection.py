@@ -1,5 +1,6 @@
 """All runs below some folders: finished, unfinished, failed, or corrupt. Numbers come from results.json alone."""
 
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +19,7 @@ from kdlab.results import InvalidResults, Results, read
 
 Value = str | int | float | bool | None
 # Parts of a config that do not matter to results, or that repeat others.
-LEFT_OUT = ("name", "store", "comparison", "figures", "trainer.devices")
+LEFT_OUT = ("name", "question", "store", "comparison", "figures", "trainer.devices")
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,19 @@ def planned(multirun: Path) -> list[tuple[str, ...]]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OmegaConfBaseException, HydraException):
         return []
     return [tuple(point) for point in points]
+
+
+def command_of(run: Run) -> str | None:
+    """Return the command that the run came from: of a sweep's point, that of the sweep."""
+    multirun = run.folder.parent / "multirun.yaml"
+    command = run.results.environment.get("command")
+    if not multirun.exists():
+        return command
+    try:
+        asked = OmegaConf.select(OmegaConf.load(multirun), "hydra.overrides.task")
+    except (OSError, OmegaConfBaseException):
+        return command
+    return shlex.join(["python", "-m", "kdlab.train", "-m", *map(str, asked or ())])
 
 
 def _overrides(run: Path) -> tuple[str, ...]:

@@ -5,10 +5,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
-
+from kdlab.report.tables import Table, per_cent
 from kdlab.results import SPLITS, Correction, Results
 from kdlab.whole_files import write_csv
 
@@ -113,22 +110,17 @@ def _plain(value: float | None) -> float | str:
     return int(value) if float(value).is_integer() else value
 
 
-def comparison_table(results: Results, lines: list[Line]) -> Group:
-    """Return the lines as a table for the terminal, under the name of the source."""
+def comparison_table(results: Results, lines: list[Line]) -> Table:
+    """Return the lines as a table, under the name of the source."""
     about = results.config["comparison"]
     other = "" if about["dataset"] == results.dataset else f" (its figures are for {about['dataset']})"
-    table = Table()
-    table.add_column("")
-    table.add_column("source", justify="right", no_wrap=True)
-    table.add_column("kdlab", justify="right", no_wrap=True)
-    for line in lines:
-        table.add_row(line.show, _written(line.source, line.metric), _written(line.kdlab, line.metric))
-    return Group(Text(f"source: {about['source']}{other}", style="bold"), table)
+    rows = [[line.show, _written(line.source, line.metric), _written(line.kdlab, line.metric)] for line in lines]
+    return Table("comparison", f"source: {about['source']}{other}", ["", "source", "kdlab"], rows)
 
 
 def _written(value: float | None, metric: str) -> str:
     if value is None:
         return ""
     if metric in SHARES:
-        return f"{value:.2%}"
+        return per_cent(value)
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"

@@ -1,14 +1,21 @@
-"""The figure of all fits' loss curves."""
+"""The figures of all fits' curves: loss and accuracy over the epochs, in training and in validation."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from kdlab.curves import Point
+from kdlab.report.drawing import described, in_style, sheet
 from kdlab.report.palette import line_styles
 
+Curves = Mapping[str, Sequence[Point]]
 
-def loss_curves(curves: Mapping[str, Sequence[Point]]) -> Figure:
+
+@in_style
+def loss_curves(curves: Curves) -> Figure:
     """Draw the cross-entropy with the labels over the epochs, for training and validation, all fits in one figure.
 
     What a student minimizes may be another loss; this one can be compared between fits.
@@ -16,25 +23,65 @@ def loss_curves(curves: Mapping[str, Sequence[Point]]) -> Figure:
     Args:
         curves: of each fit, (epoch, figure, value) as in a run's `curves.csv`.
     """
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    panels = figure.subplots(1, 2, sharey=True)
-    students = [arm for arm in curves if arm != "teacher"]
-    styles = dict(zip(students, line_styles(len(students)), strict=True)) | {"teacher": {"color": "0.45"}}
-    for panel, part in zip(panels, ("training", "validation"), strict=True):
-        shown = []
-        for arm, points in curves.items():
-            series = _series(points, part)
-            panel.plot([epoch for epoch, _ in series], [value for _, value in series], label=arm, **styles[arm])
-            shown += [value for _, value in series if value > 0]
-        if shown and max(shown) > 30 * min(shown):
+    panels = {"training": "train/hard_loss", "validation, seen classes": "val/loss"}
+    figure = _draw(curves, panels, "cross-entropy with the labels (nats)")
+    lines = [line for panel in figure.axes for line in panel.lines]
+    values = [y for line in lines for y in np.asarray(line.get_ydata()).tolist() if y > 0]
+    if values and max(values) > 30 * min(values):
+        for panel in figure.axes:
             panel.set_yscale("log")
-        panel.set(title=part, xlabel="epoch", ylabel="cross-entropy with the labels (nats)")
-        panel.grid(alpha=0.3)
-    panels[1].yaxis.set_tick_params(labelleft=True)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", frameon=False)
+    return described(figure, f"Lines: cross-entropy with the labels over the epochs. {_ends(curves, panels, '{:.3g}')}")
+
+
+@in_style
+def accuracy_curves(curves: Curves) -> Figure:
+    """Draw the accuracy over the epochs: in training, and in validation on seen and on unseen classes.
+
+    Training accuracy is that of the answers given while the weights changed, with augmentation and dropout. The panel
+    of unseen classes is there only if a fit has some.
+
+    Args:
+        curves: of each fit, (epoch, figure, value) as in a run's `curves.csv`.
+    """
+    panels = {"training": "train/accuracy", "validation, seen classes": "val/accuracy_seen"}
+    if any(name == UNSEEN_ACCURACY for points in curves.values() for _, name, _ in points):
+        panels["validation, unseen classes"] = UNSEEN_ACCURACY
+    figure = _draw(curves, panels, "accuracy")
+    for panel in figure.axes:
+        panel.yaxis.set_major_formatter(PercentFormatter(1))
+    return described(figure, f"Lines: accuracy over the epochs. {_ends(curves, panels, '{:.2%}')}")
+
+
+UNSEEN_ACCURACY = "val/accuracy_unseen"
+
+
+def _draw(curves: Curves, panels: Mapping[str, str], measure: str) -> Figure:
+    figure = sheet(4.1 * len(panels) + 1.8, 3.6)
+    axes = figure.subplots(1, len(panels))
+    students = [arm for arm in curves if arm != "teacher"]
+    styles: dict[str, dict[str, Any]] = dict(zip(students, line_styles(len(students)), strict=True))
+    styles["teacher"] = {"color": "0.5", "linewidth": 2.2}
+    for panel, (title, wanted) in zip(axes, panels.items(), strict=True):
+        for arm, points in curves.items():
+            series = _series(points, wanted)
+            marker = "o" if len(series) == 1 else ""  # a line needs two points
+            panel.plot([epoch for epoch, _ in series], [y for _, y in series], label=arm, marker=marker, **styles[arm])
+        panel.set(title=title, xlabel="epoch")
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        panel.grid()
+    axes[0].set_ylabel(measure)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")
     return figure
 
 
-def _series(points: Sequence[Point], part: str) -> list[tuple[int, float]]:
-    wanted = "val/loss" if part == "validation" else "train/hard_loss"
+def _series(points: Sequence[Point], wanted: str) -> list[tuple[int, float]]:
     return [(epoch, value) for epoch, name, value in points if name == wanted]
+
+
+def _ends(curves: Curves, panels: Mapping[str, str], form: str) -> str:
+    """Return in words where the lines end."""
+    said = []
+    for arm, points in curves.items():
+        last = {title: series[-1][1] for title, name in panels.items() if (series := _series(points, name))}
+        said.append(f"{arm} ends at " + ", ".join(f"{form.format(value)} ({title})" for title, value in last.items()))
+    return "; ".join(said) + "."

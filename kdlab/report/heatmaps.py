@@ -3,11 +3,14 @@
 import math
 from collections.abc import Sequence
 
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from kdlab.report.collection import Value
+from kdlab.report.drawing import described, in_style, numbered_image, sheet
 from kdlab.report.settings import Setting, combinations, distinct, mean_and_sd
 from kdlab.report.sweep_table import value_shown
 
@@ -23,6 +26,7 @@ def axes_of(settings: Sequence[Setting]) -> list[str]:
     return [key for key in PREFERRED if key in keys] + [key for key in keys if key not in PREFERRED]
 
 
+@in_style
 def heatmap(settings: Sequence[Setting]) -> Figure:
     """Draw an arm's mean test accuracy, in per cent, over two swept keys; panels across for each setting of the others.
 
@@ -42,10 +46,7 @@ def heatmap(settings: Sequence[Setting]) -> Figure:
     panels = combinations(settings, rest)
     rows = [(classes, how) for classes, how in SHOWN if any(s.figures("accuracy", classes, how) for s in settings)]
     columns, lines = distinct(s.values[across] for s in settings), distinct(s.values[up] for s in settings)
-    figure = Figure(
-        figsize=(max(5.0, (1.2 + 0.75 * len(columns)) * len(panels) + 1), (1.3 + 0.45 * len(lines)) * len(rows) + 0.6),
-        layout="constrained",
-    )
+    figure = sheet(max(5.0, (1.2 + 0.75 * len(columns)) * len(panels) + 1), (1.3 + 0.45 * len(lines)) * len(rows) + 0.6)
     axes = figure.subplots(len(rows), len(panels), squeeze=False)
     for line, (classes, correction) in zip(axes, rows, strict=True):
         means = [
@@ -65,7 +66,12 @@ def heatmap(settings: Sequence[Setting]) -> Figure:
             axis.set(xlabel=across, ylabel=up)
         figure.colorbar(image, ax=list(line), label="test accuracy, %", shrink=0.9)
     figure.suptitle(f"{settings[0].arm}, mean of {_counts(settings)}")
-    return figure
+    what = ", ".join(_title(classes, correction) for classes, correction in rows)
+    return described(
+        figure,
+        f"Heatmaps: test accuracy of {settings[0].arm} over {across} and {up}, for {what}. "
+        "The page's table holds the numbers.",
+    )
 
 
 def _draw(
@@ -77,15 +83,12 @@ def _draw(
 ) -> AxesImage:
     grid = [[values.get((x, y), math.nan) for x in columns] for y in lines]
     low, high = limits if limits[0] < limits[1] else (max(0.0, limits[0] - 0.5), min(100.0, limits[1] + 0.5))
-    image = axis.imshow(grid, vmin=low, vmax=high, cmap="viridis", aspect="auto", origin="lower")
+    few = len(columns) * len(lines) <= SHOWN_CELLS
+    texts = [["–" if math.isnan(value) else f"{value:.1f}" for value in row] for row in grid] if few else []
+    image = numbered_image(axis, grid, norm=Normalize(low, high), cmap=colormaps["viridis"], texts=texts)
+    axis.invert_yaxis()
     axis.set_xticks(range(len(columns)), [value_shown(value) for value in columns])
     axis.set_yticks(range(len(lines)), [value_shown(value) for value in lines])
-    if len(columns) * len(lines) <= SHOWN_CELLS:
-        for row, numbers in enumerate(grid):
-            for column, value in enumerate(numbers):
-                dark = value < low + 0.6 * (high - low)
-                text, colour = ("–", "black") if math.isnan(value) else (f"{value:.1f}", "white" if dark else "black")
-                axis.text(column, row, text, ha="center", va="center", color=colour, fontsize="small")
     return image
 
 

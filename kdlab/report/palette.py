@@ -5,8 +5,10 @@ from typing import Any
 from matplotlib import colormaps
 from matplotlib.colors import to_rgb
 
-# M. Okabe and K. Ito, "Color Universal Design", 2008; yellow last, since it is faint on white.
-OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442")
+# M. Okabe and K. Ito, "Color Universal Design", 2008; those first that stand out on white and on black.
+OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
+STUDENT, TEACHER = OKABE_ITO[:2]
+SEEN, UNSEEN = OKABE_ITO[0], OKABE_ITO[1]
 
 
 def colours(count: int) -> list[tuple[float, float, float]]:

@@ -1,4 +1,4 @@
-"""The figure of decision regions in the plane."""
+"""The figure of decision regions and posteriors in the plane."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,9 +8,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from kdlab.report.drawing import described, in_style, sheet
 from kdlab.report.palette import colours
 
+# Probabilities of the first choice at which contours are drawn.
+LEVELS = (0.6, 0.75, 0.9, 0.99)
 
+
+@in_style
 def decision_regions(
     probabilities: Mapping[str, Tensor],
     extent: tuple[float, float, float, float],
@@ -22,7 +27,7 @@ def decision_regions(
 ) -> Figure:
     """Draw one panel for each network: its predicted probabilities as a blend of the classes' colours.
 
-    Lines mark where the first choice changes.
+    Thick lines mark where the first choice changes, thin ones the contours of its probability, at 60, 75, 90 and 99 %.
 
     Args:
         probabilities: of each network, (H, W, C), the first row at the lowest y.
@@ -34,7 +39,7 @@ def decision_regions(
     """
     columns = min((4, 3), key=lambda n: -len(probabilities) % n) if len(probabilities) > 4 else len(probabilities)
     rows = math.ceil(len(probabilities) / columns)
-    figure = Figure(figsize=(3.2 * columns + 1, 3.2 * rows + 0.4), layout="constrained")
+    figure = sheet(3.2 * columns + 1.2, 3.2 * rows + 0.4)
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     palette = np.array(colours(len(class_names)))
     for panel, (name, p) in zip(panels, probabilities.items(), strict=False):
@@ -56,14 +61,27 @@ def decision_regions(
         panel.remove()
     for panel in panels[max(0, len(probabilities) - columns) : len(probabilities)]:  # with nothing below
         panel.xaxis.set_tick_params(labelbottom=True)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", frameon=False)
-    return figure
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper")
+    said = ", ".join(f"{name} ({_shares(p, class_names)})" for name, p in probabilities.items())
+    crosses = "; crosses are samples of classes that no student saw" if held_out else ""
+    return described(
+        figure,
+        f"Decision regions and contours of the probabilities, side by side{crosses}. Shares of the plane: {said}.",
+    )
+
+
+def _shares(p: Tensor, class_names: Sequence[str]) -> str:
+    first = p.argmax(dim=2)
+    return ", ".join(f"class {name} {(first == c).float().mean():.0%}" for c, name in enumerate(class_names))
 
 
 def _draw_regions(panel: Any, p: Tensor, palette: np.ndarray, extent: tuple[float, float, float, float]) -> None:
     blend = p.numpy() @ (0.45 * palette + 0.55)
-    panel.imshow(blend.clip(0, 1), origin="lower", extent=extent, interpolation="bilinear")
-    first = p.argmax(dim=2).numpy()
+    panel.imshow(blend.clip(0, 1), origin="lower", extent=extent)
+    first, highest = p.argmax(dim=2).numpy(), p.amax(dim=2).numpy()
+    if levels := [level for level in LEVELS if highest.min() < level < highest.max()]:
+        thin = panel.contour(highest, levels=levels, colors="black", linewidths=0.4, linestyles="--", extent=extent)
+        panel.clabel(thin, fmt=lambda level: f"{level:.0%}", fontsize=6)
     if len(np.unique(first)) > 1:
         for c in np.unique(first):
-            panel.contour(first == c, levels=[0.5], colors="black", linewidths=0.8, extent=extent)
+            panel.contour(first == c, levels=[0.5], colors="black", linewidths=1.2, extent=extent)

@@ -1,4 +1,4 @@
-"""The report on a sweep, on several, or on single runs: rows.csv, report.md and figures, from results.json files."""
+"""The report on a sweep, on several, or on single runs, from results.json files: a page, a table, rows, figures."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -7,19 +7,22 @@ from matplotlib.figure import Figure
 
 from kdlab.report.collection import Collection, Missing
 from kdlab.report.heatmaps import axes_of, heatmap
+from kdlab.report.page import picture, sweep_page
 from kdlab.report.settings import Setting, combinations, settings_of, swept_keys
 from kdlab.report.sweep_lines import lines
-from kdlab.report.sweep_table import best_by_validation, best_lines, markdown_table, write_rows
+from kdlab.report.sweep_table import best_by_validation, best_lines, markdown, settings_table, write_rows
 from kdlab.whole_files import write_text
 
 MOST_PANELS, MOST_LINES = 12, 28
+TITLES = {"heatmap": "Heatmaps of {}", "lines": "{} over what was swept"}
 
 
 def write_report(collection: Collection, target: Path) -> Path:
-    """Write the report on what was collected into `target`, which is made, and return its page, `report.md`.
+    """Write the report on what was collected into `target`, which is made, and return its page, `report.html`.
 
-    `rows.csv` has every row of every run with the swept keys as columns. `heatmap_<arm>.png` and `lines_<arm>.png` show
-    each arm that the swept keys matter to. What an earlier report left there is replaced.
+    `report.md` has the same tables as Markdown, `rows.csv` every row of every run with the swept keys as columns.
+    `heatmap_<arm>.png` and `lines_<arm>.png` show each arm that the swept keys matter to. What an earlier report left
+    there is replaced.
     """
     target.mkdir(parents=True, exist_ok=True)
     for old in (*target.glob("heatmap_*.png"), *target.glob("lines_*.png")):
@@ -27,13 +30,14 @@ def write_report(collection: Collection, target: Path) -> Path:
     keys = swept_keys(collection.runs)
     settings = settings_of(collection.runs, keys)
     write_rows(collection.runs, keys, target / "rows.csv")
-    pictures = []
-    for name, figure in figures_of(settings):
-        figure.savefig(target / f"{name}.png", dpi=110)
-        pictures.append(name)
-    page = target / "report.md"
-    write_text("\n\n".join(_page(collection, settings, keys, pictures)) + "\n", page)
-    return page
+    pictures = [picture(name, TITLES[name.split("_")[0]].format(name.partition("_")[2]), figure)
+                for name, figure in figures_of(settings)]  # fmt: skip
+    for it in pictures:
+        (target / f"{it.name}.png").write_bytes(it.png)
+    names = [it.name for it in pictures]
+    write_text("\n\n".join(_markdown(collection, settings, keys, names)) + "\n", target / "report.md")
+    write_text(sweep_page(collection, settings, keys, [*status_lines(collection)], pictures), target / "report.html")
+    return target / "report.html"
 
 
 def figures_of(settings: Sequence[Setting]) -> Iterator[tuple[str, Figure]]:
@@ -68,7 +72,7 @@ def _missing_line(lack: Missing) -> str:
     return f"{lack.folder} [{asked}]: {first}{more}"
 
 
-def _page(
+def _markdown(
     collection: Collection, settings: Sequence[Setting], keys: Sequence[str], pictures: Sequence[str]
 ) -> Iterator[str]:
     names = dict.fromkeys(f"{run.results.experiment} on {run.results.dataset}" for run in collection.runs)
@@ -81,7 +85,8 @@ def _page(
         yield "## Best by validation"
         yield "\n".join(f"- {line}" for best in chosen for line in best_lines(best))
     yield "## Test accuracy"
-    yield "Mean ± standard deviation over n fits (seeds); a key that does not matter to an arm is blank."
-    yield markdown_table(settings, keys)
+    table = settings_table(settings, keys)
+    yield f"{table.caption}."
+    yield markdown(table)
     for name in pictures:
         yield f"![{name.replace('_', ' of ', 1)}]({name}.png)"

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kdlab.report.collection import Value
+from kdlab.report.drawing import described, in_style, sheet
 from kdlab.report.heatmaps import axes_of
 from kdlab.report.palette import line_styles
 from kdlab.report.settings import Setting, combinations, distinct, mean_and_sd
@@ -15,6 +16,7 @@ from kdlab.report.sweep_table import GROUPS, value_shown
 CORRECTIONS = {"none": "as it is", "prior": "correction prior"}
 
 
+@in_style
 def lines(settings: Sequence[Setting], baseline: Sequence[Setting] = ()) -> Figure:
     """Draw an arm's test accuracy over a swept key (temperature, if it is one), with its standard deviation over seeds.
 
@@ -33,7 +35,7 @@ def lines(settings: Sequence[Setting], baseline: Sequence[Setting] = ()) -> Figu
     across, rest = keys[0], keys[1:]
     groups = [group for group in GROUPS if any(s.figures("accuracy", group) for s in settings)]
     rows = [how for how in CORRECTIONS if any(s.figures("accuracy", "all", how) for s in settings)]
-    figure = Figure(figsize=(3.6 * len(groups) + 0.5, 2.9 * len(rows) + 0.8), layout="constrained")
+    figure = sheet(3.6 * len(groups) + 0.5, 2.9 * len(rows) + 0.8)
     axes = figure.subplots(len(rows), len(groups), squeeze=False)
     series = combinations(settings, rest)
     places = _places(distinct(s.values[across] for s in settings))
@@ -52,12 +54,16 @@ def lines(settings: Sequence[Setting], baseline: Sequence[Setting] = ()) -> Figu
             axis.set_xticks(list(places.values()), [value_shown(value) for value in places])
             low, high = axis.get_ylim()
             axis.set_ylim(max(low - 0.5, -1.0), min(high + 0.5, 101.0))
-            axis.grid(alpha=0.3)
+            axis.grid()
     handles, labels = axes[0][0].get_legend_handles_labels()
     named = dict(zip(labels, handles, strict=True))
-    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=len(groups), frameon=False)
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=len(groups))
     figure.suptitle(f"{settings[0].arm}: mean and standard deviation over seeds")
-    return figure
+    return described(
+        figure,
+        f"Lines with error bars: test accuracy of {settings[0].arm} over {across}, for {', '.join(groups)} classes, "
+        f"{' and '.join(CORRECTIONS[how] for how in rows)}. The page's table holds the numbers.",
+    )
 
 
 def _line(

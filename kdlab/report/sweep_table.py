@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from kdlab.report.collection import Run, Value
 from kdlab.report.settings import Setting, mean_and_sd, values_of
+from kdlab.report.tables import CORRECTIONS, Table
 from kdlab.whole_files import write_csv
 
 ROW = ("arm", "split", "classes", "correction", "metric", "value", "n")
-CORRECTIONS = ("none", "prior", "oracle")
 GROUPS = ("all", "seen", "unseen")
 
 
@@ -23,7 +23,7 @@ def write_rows(runs: Sequence[Run], keys: Sequence[str], path: Path) -> None:
     write_csv(path, ["run", *keys, *ROW], rows)
 
 
-def markdown_table(settings: Sequence[Setting], keys: Sequence[str]) -> str:
+def settings_table(settings: Sequence[Setting], keys: Sequence[str]) -> Table:
     """Return test accuracy and errors of each arm at each setting, as mean ± sample standard deviation over n fits.
 
     A key that does not matter to an arm is blank there.
@@ -31,12 +31,35 @@ def markdown_table(settings: Sequence[Setting], keys: Sequence[str]) -> str:
     groups = [group for group in GROUPS if any(setting.figures("accuracy", group) for setting in settings)]
     shown = [key for key in keys if any(key in setting.values for setting in settings)]
     header = ["arm", *shown, "correction", *(f"{group}, %" for group in groups), "errors", "n"]
-    lines = [_line(header), _line(["---"] * (len(shown) + 2) + ["---:"] * (len(groups) + 2))]
-    for setting in settings:
-        for correction in CORRECTIONS:
-            if setting.figures("accuracy", "all", correction):
-                lines.append(_line(_cells(setting, shown, groups, correction)))
-    return "\n".join(lines)
+    rows = [
+        list(_cells(setting, shown, groups, correction))
+        for setting in settings
+        for correction in CORRECTIONS
+        if setting.figures("accuracy", "all", correction)
+    ]
+    caption = "Mean ± standard deviation over n fits (seeds); a key that does not matter to an arm is blank"
+    return Table("settings", caption, header, rows, labels=len(shown) + 2)
+
+
+def markdown(table: Table) -> str:
+    """Return a table as Markdown."""
+    ruler = ["---"] * table.labels + ["---:"] * (len(table.header) - table.labels)
+    return "\n".join(map(_line, [table.header, ruler, *table.rows]))
+
+
+def arms_table(runs: Sequence[Run]) -> Table:
+    """Return what the fits of each arm took, each different fit once, and how many of them the runs trained."""
+    rows = []
+    for arm in dict.fromkeys(arm for run in runs for arm in run.arms):
+        fits = [fit for run in runs for fit in run.results.fits if fit.arm == arm]
+        different = {fit.key: fit for fit in fits}.values()
+        seconds = [fit.seconds for fit in different]
+        trained = len({fit.key for fit in fits if not fit.reused})
+        rows.append(
+            [arm, *map(str, (len(fits), len(seconds), trained)), shown(seconds, digits=1), f"{sum(seconds):,.0f}"]
+        )
+    header = ["fit", "in runs", "different", "trained by these runs", "seconds each", "seconds in all"]
+    return Table("fits", "Fits: what has the same content key is trained once", header, rows)
 
 
 def _cells(setting: Setting, keys: Sequence[str], groups: Sequence[str], correction: str) -> Iterator[str]:

@@ -1,0 +1,84 @@
+"""How every figure is drawn and kept: one style, and a text alternative that travels with the figure as its label."""
+
+import io
+import re
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colors import Colormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
+INK = "#1b2733"
+INK_ON_DARK = "#e4eaf0"
+STYLE: Any = {
+    "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "axes.titlecolor": INK, "xtick.color": INK,
+    "ytick.color": INK, "grid.color": INK, "grid.alpha": 0.15, "axes.axisbelow": True, "axes.titlesize": "medium",
+    "figure.titlesize": "medium", "legend.frameon": False, "svg.fonttype": "path", "svg.hashsalt": "kdlab",
+    "image.interpolation": "none", "image.composite_image": False,
+}  # fmt: skip
+DPI = 130
+# A figure with so much in it that its vectors take more than this, in bytes, goes into a page as pixels.
+MOST_VECTORS = 200_000
+
+# Draws what a function draws in this style: `@in_style`.
+in_style = rc_context(STYLE)
+
+
+def sheet(width: float, height: float) -> Figure:
+    """Return an empty figure of this size, in inches, that keeps its parts from overlapping."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def described(figure: Figure, alternative: str) -> Figure:
+    """Return the figure, labelled with what one has to know of it who cannot see it: `figure.get_label()`."""
+    figure.set_label(alternative)
+    return figure
+
+
+@in_style
+def png(figure: Figure) -> bytes:
+    """Return the figure as a PNG file, on white."""
+    figure.set_dpi(DPI)
+    file = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(file, metadata={"Description": str(figure.get_label())})
+    figure.set_layout_engine("none")  # it is laid out now
+    return file.getvalue()
+
+
+@in_style
+def svg(figure: Figure) -> str:
+    """Return the figure as an SVG file without a background, its text and lines dark or light as the reader's page."""
+    file = io.StringIO()
+    backgrounds = [figure.patch, *(panel.patch for panel in figure.axes)]
+    for patch in backgrounds:
+        patch.set_visible(False)
+    FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None, "Creator": None})
+    for patch in backgrounds:
+        patch.set_visible(True)
+    text = file.getvalue()
+    text = text[text.index("<svg") :].replace(INK, "currentColor")
+    scheme = f"svg{{color:{INK}}}@media(prefers-color-scheme:dark){{svg{{color:{INK_ON_DARK}}}}}"
+    return re.sub(r"(<svg[^>]*>)", rf"\1<style>{scheme}</style>", text, count=1)
+
+
+def tick_classes(axis: Any, names: list[str], *, most: int = 30) -> None:
+    """Name the classes along an axis (`panel.xaxis`), only every few of them where there are too many to read."""
+    step = -(-len(names) // most)
+    long = max(map(len, names), default=0) > 3 and axis.axis_name == "x"
+    axis.set_ticks(range(0, len(names), step), names[::step], rotation=90 if long else 0)
+
+
+def numbered_image(panel: Axes, grid: Any, *, norm: Normalize, cmap: Colormap, texts: list[list[str]]) -> AxesImage:
+    """Draw a grid of numbers as colours, none where it is NaN, with a text in each cell that stands out from it."""
+    image = panel.imshow(grid, norm=norm, cmap=cmap, aspect="auto")
+    for row, line in enumerate(texts):
+        for column, text in enumerate(line):
+            red, green, blue, opacity = cmap(norm(grid[row][column]))
+            light = 0.299 * red + 0.587 * green + 0.114 * blue > 0.55
+            colour = INK if opacity == 0 else "black" if light else "white"
+            panel.text(column, row, text, ha="center", va="center", color=colour, fontsize="x-small")
+    return image

@@ -1,0 +1,70 @@
+"""A run in one sentence."""
+
+from collections.abc import Sequence
+
+from kdlab.results import Results, Row
+
+# More arms than this are summed up, all but those that others are compared with.
+NAMED_ARMS = 5
+NAMED_FIRST = ("teacher", "baseline")
+
+
+def finding(results: Results, class_names: Sequence[str]) -> str:
+    """Return what was found: what students know of classes that they never saw or, with none unseen, all errors.
+
+    Measured on `results.shown_split`, before any correction.
+    """
+    students = [fit.arm for fit in results.fits if fit.arm != "teacher"]
+    unseen = {arm: row for arm in students if (row := _unseen(results, arm))}
+    if unseen:
+        return _of_unseen(results, unseen, class_names)
+    counted = {fit.arm: results.find(fit.arm, "all", "errors", split=results.shown_split) for fit in results.fits}
+    errors = {arm: row for arm, row in counted.items() if row}
+    samples = f"{max(row.n for row in errors.values()):,} {results.shown_split} samples"
+    if len(errors) > NAMED_ARMS + 1:
+        rest = [row.value for arm, row in errors.items() if arm not in NAMED_FIRST]
+        errors = {arm: row for arm, row in errors.items() if arm in NAMED_FIRST}
+        return f"errors on {samples}: {_counts(errors)}; {len(rest)} students {min(rest):,.0f} to {max(rest):,.0f}"
+    return f"errors on {samples}: {_counts(errors)}"
+
+
+def _counts(errors: dict[str, Row]) -> str:
+    return ", ".join(f"{arm} {row.value:,.0f}" for arm, row in errors.items())
+
+
+def _unseen(results: Results, arm: str) -> Row | None:
+    """Return the accuracy of a student on what it never saw; a student that saw all has no correction."""
+    corrected = results.find(arm, "unseen", "accuracy", "prior", results.shown_split)
+    return results.find(arm, "unseen", "accuracy", split=results.shown_split) if corrected else None
+
+
+def _of_unseen(results: Results, unseen: dict[str, Row], class_names: Sequence[str]) -> str:
+    plain = [arm for arm in unseen if targets_of(results, arm) == "truth"]
+    taught = {arm: row for arm, row in unseen.items() if arm not in plain} or unseen
+    if len(taught) > NAMED_ARMS:
+        lowest, highest = (f(taught.values(), key=lambda row: row.value) for f in (min, max))
+        said = f"{len(taught)} students: {_share(lowest)} to {_share(highest)} of the classes that each never saw"
+    else:
+        sizes = {row.n for row in taught.values()}
+        held_out = [class_names[c] for c in results.held_out_classes]
+        which = f" of class{'es' if len(held_out) > 1 else ''} {', '.join(held_out)}" if held_out else ""
+        samples = f"the {sizes.pop():,} samples{which}" if len(sizes) == 1 else "the samples of classes"
+        pronoun = "it" if len(taught) == 1 else "they"
+        said = f"{_shares(taught)} of {samples} that {pronoun} never saw"
+    others = {arm: unseen[arm] for arm in plain if arm not in taught}
+    return f"{said}; {_shares(others)}" if others else said
+
+
+def targets_of(results: Results, arm: str) -> str:
+    """Return where an arm's targets come from, as its recipe names it."""
+    changed = (results.config.get("arms") or {}).get(arm) or {}
+    shared = results.config.get("student") or {}
+    return str(changed.get("targets", shared.get("targets")))
+
+
+def _share(row: Row) -> str:
+    return f"{100 * row.value:.1f} %"
+
+
+def _shares(rows: dict[str, Row]) -> str:
+    return ", ".join(f"{arm} {_share(row)}" for arm, row in rows.items())

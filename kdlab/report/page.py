@@ -1,0 +1,173 @@
+"""The page that a run or a sweep ends with: one file, without scripts, that needs nothing but itself."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, PackageLoader
+from matplotlib.figure import Figure
+from omegaconf import OmegaConf
+from PIL import Image
+
+from kdlab.report.collection import Collection, command_of
+from kdlab.report.comparison import comparison_lines, comparison_table
+from kdlab.report.drawing import MOST_VECTORS, png, svg
+from kdlab.report.findings import finding
+from kdlab.report.images import Example, alternative, pixels
+from kdlab.report.settings import Setting
+from kdlab.report.sweep_table import arms_table, best_by_validation, best_lines, settings_table
+from kdlab.report.tables import (
+    environment_table,
+    equations_table,
+    fits_table,
+    measured_on,
+    outcome_table,
+    per_class_table,
+    unlabelled_samples,
+)
+from kdlab.results import Results
+
+CSS_PIXELS_PER_INCH = 96
+THUMBNAIL = 64
+templates = Environment(
+    loader=PackageLoader("kdlab.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+)  # fmt: skip
+
+
+class Picture(NamedTuple):
+    """A figure as it stands in a page: its PNG file too, for those who want it elsewhere. Sizes are in CSS pixels."""
+
+    name: str
+    title: str
+    alternative: str
+    source: str
+    width: int
+    height: int
+    pixels: bool
+    png: bytes
+
+
+class Gallery(NamedTuple):
+    """Examples under a title; `on_page` those that a run's page shows, all are kept as a figure."""
+
+    title: str
+    examples: Sequence[Example]
+    on_page: bool
+
+
+def picture(name: str, title: str, figure: Figure) -> Picture:
+    """Return a figure for a page: as vectors, or as pixels where there would be too many of those."""
+    pixels, vectors = png(figure), svg(figure).encode()
+    heavy = len(vectors) > MOST_VECTORS
+    source = _data_uri("image/png", pixels) if heavy else _data_uri("image/svg+xml", vectors)
+    width, height = (round(CSS_PIXELS_PER_INCH * inches) for inches in figure.get_size_inches())
+    return Picture(name, title, str(figure.get_label()), source, width, height, heavy, pixels)
+
+
+def run_page(
+    results: Results,
+    *,
+    class_names: Sequence[str],
+    held_out: Mapping[str, Sequence[int]],
+    pictures: Sequence[Picture],
+    galleries: Sequence[Gallery],
+) -> str:
+    """Return the page of a run.
+
+    Args:
+        results: of the run.
+        class_names: of all classes.
+        held_out: of each arm, the classes that it never saw.
+        pictures: those that apply to the run.
+        galleries: of images.
+    """
+    lines = comparison_lines(results)
+    return templates.get_template("run.html").render(
+        title=results.experiment,
+        results=results,
+        question=results.config.get("question"),
+        finding=finding(results, class_names),
+        held_out=", ".join(class_names[c] for c in results.held_out_classes) or _held_out_by_arm(held_out, class_names),
+        measured_on=measured_on(results),
+        equations=equations_table(results.equations.items()),
+        outcome=outcome_table(results),
+        corrected=unlabelled_samples(results),
+        comparison=comparison_table(results, lines) if lines else None,
+        per_class=per_class_table(results, class_names, held_out),
+        pictures={it.name: it for it in pictures},
+        galleries=[
+            {"title": it.title, "cards": [_card(example, class_names) for example in it.examples]} for it in galleries
+        ],
+        fits=fits_table(results),
+        command=results.environment.get("command"),
+        environment=environment_table([results.environment]),
+        config=as_yaml(results.config),
+    )
+
+
+def sweep_page(
+    collection: Collection,
+    settings: Sequence[Setting],
+    keys: Sequence[str],
+    status: Sequence[str],
+    pictures: Sequence[Picture],
+) -> str:
+    """Return the page of a sweep, or of several runs.
+
+    Args:
+        collection: what there is.
+        settings: of all arms.
+        keys: that were swept.
+        status: what there is and what not, in lines, the first of which sums it up.
+        pictures: heatmaps and lines.
+    """
+    runs = collection.runs
+    results = [run.results for run in runs]
+    questions = {it.config.get("question") for it in results}
+    about = dict.fromkeys(f"{it.experiment} on {it.dataset}" for it in results)
+    summary, *lacking = status
+    return templates.get_template("sweep.html").render(
+        title=", ".join(about) or "No finished run",
+        question=questions.pop() if len(questions) == 1 else None,
+        best=[list(best_lines(best)) for best in best_by_validation(settings)],
+        status=summary,
+        lacking=lacking,
+        swept=", ".join(keys),
+        equations=equations_table(pair for it in results for pair in it.equations.items()),
+        outcome=settings_table(settings, keys),
+        pictures=pictures,
+        fits=arms_table(runs),
+        commands=list(dict.fromkeys(filter(None, map(command_of, runs)))),
+        environment=environment_table([it.environment for it in results]),
+        config=as_yaml(results[0].config) if results else "",
+    )
+
+
+def as_yaml(config: Mapping[str, Any]) -> str:
+    """Return a config as it would stand in a file."""
+    return OmegaConf.to_yaml(OmegaConf.create(dict(config)))
+
+
+def _held_out_by_arm(held_out: Mapping[str, Sequence[int]], class_names: Sequence[str]) -> str:
+    own = {arm: ", ".join(class_names[c] for c in classes) for arm, classes in held_out.items() if classes}
+    return "; ".join(f"{arm}: {classes}" for arm, classes in own.items()) or "none"
+
+
+def _card(example: Example, class_names: Sequence[str]) -> dict[str, Any]:
+    file, image = io.BytesIO(), Image.fromarray(pixels(example.pixels))
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    image.save(file, "PNG")
+    return {
+        "source": _data_uri("image/png", file.getvalue()),
+        "alternative": alternative(example, class_names),
+        "caption": example.caption(class_names),
+        "bars": [
+            (class_names[c], f"{100 * example.teacher[c]:.0f}", f"{100 * example.student[c]:.0f}")
+            for c in example.shown()
+        ],
+    }
+
+
+def _data_uri(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
