@@ -100,8 +100,9 @@ def figures_of(
     split = results.shown_split
     held_out = {name: net.held_out for name, net in nets.items()}
     names = bench.data.class_names
-    yield "error_counts", "Errors, before and after bias correction", error_counts(results)
-    if any(held_out.values()):
+    unseen = any(held_out.values())
+    yield "error_counts", f"Errors{', before and after bias correction' if unseen else ''}", error_counts(results)
+    if unseen:
         yield "unseen_accuracy", "What students know of classes that they never saw", unseen_accuracy(results)
     per_class = per_class_accuracy(results, class_names=names, held_out=held_out)
     yield "per_class_accuracy", f"Accuracy on each class of the {split} samples", per_class
@@ -113,7 +114,7 @@ def figures_of(
         held_out=held_out,
     )
     which = "" if len(shown) == len(nets) else f", the first {len(shown)} of {len(nets)} networks"
-    star = "; * marks classes that the network never saw" if any(held_out.values()) else ""
+    star = "; * marks classes that the network never saw" if unseen else ""
     yield "confusion_matrices", f"What is taken for what{which}{star}", confused
     if drawn := {arm: points for arm, points in curves.items() if points}:
         yield "loss_curves", "Loss with the labels, in training and validation", loss_curves(drawn)

@@ -134,7 +134,7 @@ def test_a_wrong_value_is_reported_once_with_key_value_and_what_is_allowed(overr
         ("student.max_epochs=???", "student.max_epochs: has no value"),
         ("~arms", "arms: is missing"),
         ("~evaluation", "evaluation: is missing"),
-        ("+learning_rate=3", "learning_rate: no such key; there are name, seed, data"),
+        ("+learning_rate=3", "learning_rate: no such key; there are name, question, seed"),
         ("+student.lr=3", "student.lr: no such key; there are net"),
         ("+trainer.max_steps=3", "trainer.max_steps: no such key; there are accelerator, precision"),
         ("+loss.temprature=3", "loss: "),

@@ -1,6 +1,7 @@
 """The main job, end to end, on digits: what `make demo` falls back to where there is no MNIST and no network."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -130,7 +131,13 @@ def test_the_folder_holds_config_and_log(run):
     assert OmegaConf.load(folder / ".hydra" / "config.yaml").name == "dark_knowledge"
     assert "MNIST IS NOT AVAILABLE" in (folder / "train.log").read_text()
     assert not list(folder.rglob("*.part"))
-    assert "results.json" in printed
+    *_, found, page, curves = printed.splitlines()
+    assert re.fullmatch(
+        r"found:  distilled \d+\.\d % of the 46 samples of class 3 that it never saw; baseline \d+\.\d %", found
+    )
+    assert page == f"page:   {folder / 'report.html'}"
+    assert curves == f"curves: tensorboard --logdir {folder}"
+    assert sum("━╇" in line for line in printed.splitlines()) == 1  # one table
     assert "L = 0.9 · 20² · KL(softmax(z_t/20) ‖ softmax(z_s/20)) + 0.1 · CE(z_s, y)" in logged
 
 

@@ -92,7 +92,7 @@ def test_other_splits_can_be_measured_afterwards_without_a_false_alarm(finished,
     done = command(copy, "--splits", "train", "val")
     assert done.returncode == 0, done.stdout
     assert "stored rows are reproduced exactly" in done.stdout
-    assert "accuracy and errors on the val split" in done.stdout
+    assert "Accuracy and errors on the val split" in done.stdout
     assert {row.split for row in reproduce(copy, ["train"])[1].rows} == {"train", "val", "distribution"}
 
 

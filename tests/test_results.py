@@ -16,6 +16,7 @@ RESULTS = Results(
     environment={"torch": "2"},
     fits=[Fit("teacher", "abc", False, 3, 1.5, 100)],
     rows=[Row("teacher", "test", "all", "none", "accuracy", 0.5, 10), Row("a", "test", "3", "prior", "errors", 3, 9)],
+    equations={"teacher": "L = CE(z_t, y)"},
 )
 
 
@@ -29,10 +30,20 @@ def test_keys_are_exactly_those_of_the_schema(tmp_path):
     write(RESULTS, tmp_path / "results.json")
     content = json.loads((tmp_path / "results.json").read_text())
     assert set(content) == {
-        "schema_version", "experiment", "dataset", "seed", "held_out_classes", "config", "environment", "fits", "rows"
+        "schema_version", "experiment", "dataset", "seed", "held_out_classes", "config", "environment", "fits", "rows",
+        "equations",
     }  # fmt: skip
     assert set(content["fits"][0]) == {"arm", "key", "reused", "epochs", "seconds", "parameters"}
     assert set(content["rows"][0]) == {"arm", "split", "classes", "correction", "metric", "value", "n"}
+
+
+def test_a_file_of_before_equations_were_told_is_read_without_them(tmp_path):
+    path = tmp_path / "results.json"
+    write(RESULTS, path)
+    content = json.loads(path.read_text()) | {"schema_version": 1}
+    del content["equations"]
+    path.write_text(json.dumps(content))
+    assert read(path) == replace(RESULTS, equations={})
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -50,7 +61,7 @@ def test_a_value_that_is_not_finite_is_refused_and_the_old_file_stays(tmp_path, 
     [
         (lambda c: c.pop("rows"), "'rows'"),
         (lambda c: c.update(extra=1), "extra"),
-        (lambda c: c.update(schema_version=99), "schema_version is 99, this kdlab reads 1"),
+        (lambda c: c.update(schema_version=99), "schema_version is 99, this kdlab reads 2"),
         (lambda c: c["rows"][0].update(correction="magic"), "Row.correction is 'magic'"),
         (lambda c: c["rows"][0].update(value="0.5"), "Row.value is '0.5'"),
         (lambda c: c["fits"][0].update(reused=0), "Fit.reused is 0"),

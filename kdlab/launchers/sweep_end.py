@@ -21,9 +21,9 @@ class SweepEnd(Callback):
         sweep = Path(config.hydra.sweep.dir)
         collection = collect([sweep])
         try:
-            page = write_report(collection, sweep / "report")
-            figures = {path.stem: path.read_bytes() for path in sorted(page.parent.glob("*.png"))}
-            log_overview(sweep / "tensorboard", {"report": (page.parent / "report.md").read_text()}, figures)
+            page, report = write_report(collection, sweep), sweep / "report"
+            figures = {path.stem: path.read_bytes() for path in sorted(report.glob("*.png"))}
+            log_overview(sweep / "tensorboard", {"report": (report / "report.md").read_text()}, figures)
             print_report(collection, page, sweep)
         finally:
             if collection.missing:

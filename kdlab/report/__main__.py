@@ -18,13 +18,15 @@ def main() -> None:
         prog="python -m kdlab.report", description="Tables and figures of a run, a sweep, or several."
     )
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="folders of runs or sweeps")
-    parser.add_argument("--to", type=Path, help="where to write; report/ in DIR, or ./report for more than one")
+    parser.add_argument(
+        "--to", type=Path, help="where to write report.html and report/; in DIR, or here for more than one"
+    )
     arguments = parser.parse_args()
     if absent := [str(folder) for folder in arguments.folders if not folder.is_dir()]:
         parser.error(f"no such folder: {', '.join(absent)}")
     only = arguments.folders[0] if len(arguments.folders) == 1 else Path()
     collection = collect(arguments.folders)
-    print_report(collection, write_report(collection, arguments.to or only / "report"), only)
+    print_report(collection, write_report(collection, arguments.to or only), only)
     sys.exit(0 if collection.runs else 1)
 
 

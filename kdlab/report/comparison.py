@@ -115,7 +115,7 @@ def comparison_table(results: Results, lines: list[Line]) -> Table:
     about = results.config["comparison"]
     other = "" if about["dataset"] == results.dataset else f" (its figures are for {about['dataset']})"
     rows = [[line.show, _written(line.source, line.metric), _written(line.kdlab, line.metric)] for line in lines]
-    return Table("comparison", f"source: {about['source']}{other}", ["", "source", "kdlab"], rows)
+    return Table("comparison", f"source: {about['source']}{other}", ["what", "source", "kdlab"], rows)
 
 
 def _written(value: float | None, metric: str) -> str:

@@ -23,8 +23,8 @@ def loss_curves(curves: Curves) -> Figure:
     Args:
         curves: of each fit, (epoch, figure, value) as in a run's `curves.csv`.
     """
-    panels = {"training": "train/hard_loss", "validation, seen classes": "val/loss"}
-    figure = _draw(curves, panels, "cross-entropy with the labels (nats)")
+    panels = {"training": "train/hard_loss", _validation(curves): "val/loss"}
+    figure = _draw(curves, panels, "cross-entropy with the labels (nats)", sharey=True)
     lines = [line for panel in figure.axes for line in panel.lines]
     values = [y for line in lines for y in np.asarray(line.get_ydata()).tolist() if y > 0]
     if values and max(values) > 30 * min(values):
@@ -43,10 +43,10 @@ def accuracy_curves(curves: Curves) -> Figure:
     Args:
         curves: of each fit, (epoch, figure, value) as in a run's `curves.csv`.
     """
-    panels = {"training": "train/accuracy", "validation, seen classes": "val/accuracy_seen"}
-    if any(name == UNSEEN_ACCURACY for points in curves.values() for _, name, _ in points):
+    panels = {"training": "train/accuracy", _validation(curves): "val/accuracy_seen"}
+    if _any_unseen(curves):
         panels["validation, unseen classes"] = UNSEEN_ACCURACY
-    figure = _draw(curves, panels, "accuracy")
+    figure = _draw(curves, panels, "accuracy", sharey=False)
     for panel in figure.axes:
         panel.yaxis.set_major_formatter(PercentFormatter(1))
     return described(figure, f"Lines: accuracy over the epochs. {_ends(curves, panels, '{:.2%}')}")
@@ -55,9 +55,17 @@ def accuracy_curves(curves: Curves) -> Figure:
 UNSEEN_ACCURACY = "val/accuracy_unseen"
 
 
-def _draw(curves: Curves, panels: Mapping[str, str], measure: str) -> Figure:
+def _any_unseen(curves: Curves) -> bool:
+    return any(name == UNSEEN_ACCURACY for points in curves.values() for _, name, _ in points)
+
+
+def _validation(curves: Curves) -> str:
+    return "validation, seen classes" if _any_unseen(curves) else "validation"
+
+
+def _draw(curves: Curves, panels: Mapping[str, str], measure: str, *, sharey: bool) -> Figure:
     figure = sheet(4.1 * len(panels) + 1.8, 3.6)
-    axes = figure.subplots(1, len(panels))
+    axes = figure.subplots(1, len(panels), sharey=sharey)
     students = [arm for arm in curves if arm != "teacher"]
     styles: dict[str, dict[str, Any]] = dict(zip(students, line_styles(len(students)), strict=True))
     styles["teacher"] = {"color": "0.5", "linewidth": 2.2}

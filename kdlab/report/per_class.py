@@ -68,8 +68,8 @@ def per_class_accuracy(
         Patch(facecolor=UNSEEN, hatch="///", edgecolor="white", label="unseen"),
     ]
     marks.append(Line2D([], [], linestyle="", label="after correction prior", **CORRECTED))
-    any_unseen = any(held_out.get(arm) for arm in arms)
-    figure.legend(handles=marks if any_unseen else marks[:1], loc="outside lower center", ncols=3)
+    if any(held_out.get(arm) for arm in arms):
+        figure.legend(handles=marks, loc="outside lower center", ncols=3)
     return described(figure, _accuracies_in_words(rows, arms, classes, class_names, held_out, split))
 
 
@@ -150,5 +150,5 @@ def _worst(counts: Tensor, class_names: Sequence[str], most: int = 3) -> str:
     total = int(wrong.sum())
     found = wrong.flatten().topk(min(most, wrong.numel()))
     pairs = [(int(n), divmod(int(i), len(counts))) for n, i in zip(*found, strict=True) if n]
-    shown = ", ".join(f"{class_names[true]} as {class_names[choice]} {n} times" for n, (true, choice) in pairs)
-    return f"{total} errors" + (f", most often {shown}." if shown else ".")
+    shown = ", ".join(f"{class_names[true]} as {class_names[choice]} ({n})" for n, (true, choice) in pairs)
+    return f"{total} error{'' if total == 1 else 's'}" + (f", most often {shown}." if shown else ".")

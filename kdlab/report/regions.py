@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -12,7 +13,7 @@ from kdlab.report.drawing import described, in_style, sheet
 from kdlab.report.palette import colours
 
 # Probabilities of the first choice at which contours are drawn.
-LEVELS = (0.6, 0.75, 0.9, 0.99)
+LEVELS = (0.75, 0.99)
 
 
 @in_style
@@ -27,7 +28,7 @@ def decision_regions(
 ) -> Figure:
     """Draw one panel for each network: its predicted probabilities as a blend of the classes' colours.
 
-    Thick lines mark where the first choice changes, thin ones the contours of its probability, at 60, 75, 90 and 99 %.
+    Thick lines mark where the first choice changes, thin ones the contours of its probability, at 75 and 99 %.
 
     Args:
         probabilities: of each network, (H, W, C), the first row at the lowest y.
@@ -78,10 +79,12 @@ def _shares(p: Tensor, class_names: Sequence[str]) -> str:
 def _draw_regions(panel: Any, p: Tensor, palette: np.ndarray, extent: tuple[float, float, float, float]) -> None:
     blend = p.numpy() @ (0.45 * palette + 0.55)
     panel.imshow(blend.clip(0, 1), origin="lower", extent=extent)
-    first, highest = p.argmax(dim=2).numpy(), p.amax(dim=2).numpy()
+    highest = p.amax(dim=2).numpy()
     if levels := [level for level in LEVELS if highest.min() < level < highest.max()]:
         thin = panel.contour(highest, levels=levels, colors="black", linewidths=0.4, linestyles="--", extent=extent)
         panel.clabel(thin, fmt=lambda level: f"{level:.0%}", fontsize=6)
-    if len(np.unique(first)) > 1:
-        for c in np.unique(first):
-            panel.contour(first == c, levels=[0.5], colors="black", linewidths=1.2, extent=extent)
+    for c in range(p.shape[2]):
+        others = torch.cat([p[:, :, :c], p[:, :, c + 1 :]], dim=2).amax(dim=2)
+        lead = (p[:, :, c] - others).numpy()
+        if lead.min() < 0 < lead.max():
+            panel.contour(lead, levels=[0], colors="black", linewidths=1.2, extent=extent)

@@ -14,42 +14,43 @@ from kdlab.report.sweep_table import best_by_validation, best_lines, markdown, s
 from kdlab.whole_files import write_text
 
 MOST_PANELS, MOST_LINES = 12, 28
-TITLES = {"heatmap": "Heatmaps of {}", "lines": "{} over what was swept"}
 
 
-def write_report(collection: Collection, target: Path) -> Path:
-    """Write the report on what was collected into `target`, which is made, and return its page, `report.html`.
+def write_report(collection: Collection, folder: Path) -> Path:
+    """Write the report on what was collected into `folder`, and return its page, `report.html`.
 
-    `report.md` has the same tables as Markdown, `rows.csv` every row of every run with the swept keys as columns.
-    `heatmap_<arm>.png` and `lines_<arm>.png` show each arm that the swept keys matter to. What an earlier report left
-    there is replaced.
+    `report/` has the tables of the page as Markdown (`report.md`), every row of every run with the swept keys as
+    columns (`rows.csv`), and `heatmap_<arm>.png` and `lines_<arm>.png` of each arm that the swept keys matter to. What
+    an earlier report left is replaced, but for the page of a run in this very folder: it has more to show.
     """
+    target, page = folder / "report", folder / "report.html"
     target.mkdir(parents=True, exist_ok=True)
     for old in (*target.glob("heatmap_*.png"), *target.glob("lines_*.png")):
         old.unlink()
     keys = swept_keys(collection.runs)
     settings = settings_of(collection.runs, keys)
     write_rows(collection.runs, keys, target / "rows.csv")
-    pictures = [picture(name, TITLES[name.split("_")[0]].format(name.partition("_")[2]), figure)
-                for name, figure in figures_of(settings)]  # fmt: skip
+    pictures = [picture(name, title, figure) for name, title, figure in figures_of(settings)]
     for it in pictures:
         (target / f"{it.name}.png").write_bytes(it.png)
     names = [it.name for it in pictures]
     write_text("\n\n".join(_markdown(collection, settings, keys, names)) + "\n", target / "report.md")
-    write_text(sweep_page(collection, settings, keys, [*status_lines(collection)], pictures), target / "report.html")
-    return target / "report.html"
+    if not ((folder / "results.json").exists() and page.exists()):
+        write_text(sweep_page(collection, settings, keys, [*status_lines(collection)], pictures), page)
+    return page
 
 
-def figures_of(settings: Sequence[Setting]) -> Iterator[tuple[str, Figure]]:
-    """Yield (name, figure) for each arm that a swept key matters to, unless there would be too much in it to see."""
+def figures_of(settings: Sequence[Setting]) -> Iterator[tuple[str, str, Figure]]:
+    """Yield (name, title, figure) for each arm that a swept key matters to, unless there would be too much to see."""
     arms = {s.arm: [other for other in settings if other.arm == s.arm] for s in settings}
     baseline = arms.get("baseline", [])
     for arm, members in arms.items():
         keys = axes_of(members)
         if len(keys) > 1 and len(combinations(members, keys[2:])) <= MOST_PANELS:
-            yield f"heatmap_{arm}", heatmap(members)
+            yield f"heatmap_{arm}", f"{arm}: test accuracy at each setting", heatmap(members)
         if keys and len(combinations(members, keys[1:])) <= MOST_LINES:
-            yield f"lines_{arm}", lines(members, [] if arm in ("baseline", "teacher") else baseline)
+            figure = lines(members, [] if arm in ("baseline", "teacher") else baseline)
+            yield f"lines_{arm}", f"{arm}: test accuracy over {keys[0]}", figure
 
 
 def status_lines(collection: Collection) -> Iterator[str]:

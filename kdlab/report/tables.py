@@ -30,7 +30,7 @@ def outcome_table(results: Results) -> Table:
     header = ["arm", "correction"]
     for group in groups:
         sizes = {row.n for row in measured if row.classes == group}
-        header += [f"{group} {sizes.pop():,}" if len(sizes) == 1 else group, "errors"]
+        header += [f"{group}\n{sizes.pop():,}" if len(sizes) == 1 else group, "errors"]
     rows = []
     for arm in dict.fromkeys(row.arm for row in measured):
         for correction in CORRECTIONS:

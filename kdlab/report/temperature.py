@@ -124,7 +124,7 @@ def target_entropy(logits: Tensor, *, used: float | None = None) -> Figure:
     lines = torch.stack([torch.quantile(entropies(logits, t), levels) for t in temperatures]).T
     figure = sheet(6.5, 3.6)
     panel = figure.subplots()
-    for i, opacity, share in ((0, 0.18, "90 % of the samples"), (1, 0.35, "50 %")):
+    for i, opacity, share in ((0, 0.25, "90 % of the samples"), (1, 0.45, "50 %")):
         panel.fill_between(temperatures, lines[i], lines[4 - i], color=SEEN, alpha=opacity, linewidth=0, label=share)
     panel.plot(temperatures, lines[2], color=SEEN, label="median")
     most = math.log(logits.shape[1])

@@ -19,7 +19,7 @@ from kdlab.results import Results
 
 def summary(results: Results) -> Group:
     """Return what the run is, and its outcome as a table."""
-    return _printed(outcome_table(results), results)
+    return Group(_title(results), printed(outcome_table(results)))
 
 
 def print_run(results: Results, class_names: Sequence[str], page: Path | None, logdir: Path) -> None:
@@ -29,15 +29,19 @@ def print_run(results: Results, class_names: Sequence[str], page: Path | None, l
     """
     console = Console()
     lines = comparison_lines(results)
-    console.print(_printed(comparison_table(results, lines) if lines else outcome_table(results), results))
+    table = comparison_table(results, lines) if lines else outcome_table(results)
+    console.print(Group(_title(results), printed(table)))
     say = {"found": finding(results, class_names), "page": page, "curves": f"tensorboard --logdir {logdir}"}
     for what, text in say.items():
         if text is not None:
             console.print(f"{what + ':':<8}{text}", soft_wrap=True, highlight=False, markup=False)
 
 
-def _printed(content: Table, results: Results) -> Group:
-    table = rich.table.Table(title=content.caption, title_style="", title_justify="left")
+def printed(content: Table) -> rich.table.Table:
+    """Return a table for the terminal; what repeats the line above in its first column is left out."""
+    table = rich.table.Table(
+        title=Text(content.caption), title_style="", title_justify="left", show_edge=False, pad_edge=False
+    )
     for i, name in enumerate(content.header):
         table.add_column(Text(name), justify="left" if i < content.labels else "right", no_wrap=i >= content.labels)
     above = ""
@@ -46,13 +50,14 @@ def _printed(content: Table, results: Results) -> Group:
             table.add_section()
         table.add_row(*map(Text, ["" if first == above else first, *rest]))
         above = first
-    return Group(Text(_title(results), style="bold"), table)
+    return table
 
 
-def _title(results: Results) -> str:
+def _title(results: Results) -> Text:
     by_arm = "each arm its own" if any(row.classes == "unseen" for row in results.rows) else "none"
     held_out = ", ".join(map(str, results.held_out_classes)) or by_arm
-    return f"{results.experiment} · dataset: {results.dataset} · held-out classes: {held_out} · seed {results.seed}"
+    about = f"{results.experiment} · dataset: {results.dataset} · held-out classes: {held_out} · seed {results.seed}"
+    return Text(about, style="bold")
 
 
 def print_report(collection: Collection, page: Path, logdir: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from kdlab.report.comparison import comparison_lines, comparison_table, write_comparison
+from kdlab.report.terminal import printed
 from kdlab.results import Fit, Results, Row
 
 ROWS = [
@@ -65,13 +66,14 @@ def test_the_csv_file_leaves_blank_what_there_is_not(tmp_path):
 def test_the_printed_table_has_both_columns_and_says_when_the_source_is_about_other_data(dataset):
     out = io.StringIO()
     found = results(dataset=dataset)
-    Console(file=out, width=100).print(comparison_table(found, comparison_lines(found)))
+    Console(file=out, width=100).print(printed(comparison_table(found, comparison_lines(found))))
     text = out.getvalue()
+    title = " ".join(text.split("┃")[0].split())
     assert "source: someone 2015" in text
-    assert ("its figures are for cifar10" in text) == (dataset == "cifar10")
-    lines = {line.split("│")[1].strip(): [c.strip() for c in line.split("│")[2:4]] for line in text.splitlines()
-             if line.startswith("│")}  # fmt: skip
+    assert ("its figures are for cifar10" in title) == (dataset == "cifar10")
+    cells = [[cell.strip() for cell in line.split("│")] for line in text.splitlines() if "│" in line]
+    lines = {first: rest for first, *rest in cells}
     assert lines["teacher errors"] == ["67", "70"]
-    assert lines["error rate, prior"] == ["", "13.20%"]
-    assert lines["mean of 1 and 2"] == ["50.00%", "62.50%"]
+    assert lines["error rate, prior"] == ["", "13.20 %"]
+    assert lines["mean of 1 and 2"] == ["50.00 %", "62.50 %"]
     assert lines["right, train"] == ["59,926", "59,926"]

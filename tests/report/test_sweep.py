@@ -15,7 +15,7 @@ from kdlab.report.heatmaps import heatmap
 from kdlab.report.settings import mean_and_sd, settings_of, swept_keys
 from kdlab.report.sweep import figures_of, write_report
 from kdlab.report.sweep_lines import lines
-from kdlab.report.sweep_table import best_by_validation, markdown_table
+from kdlab.report.sweep_table import best_by_validation, markdown, settings_table
 
 
 def settings(folder):
@@ -43,7 +43,7 @@ def test_each_arm_has_a_setting_for_each_combination_of_what_matters_to_it_and_e
 
 
 def test_the_table_holds_mean_and_sample_deviation_over_seeds(grid):
-    table = markdown_table(settings(grid), swept_keys(collect([grid]).runs)).splitlines()
+    table = markdown(settings_table(settings(grid), swept_keys(collect([grid]).runs))).splitlines()
     assert table[0].startswith("| arm | loss.temperature | loss.alpha | optimizer.lr | correction | all, % | seen, %")
     values = [100 * (0.9 + 0.004 + 0.02 * seed - 0.05 * 0.9) for seed in (0, 1)]
     cell = f"{statistics.fmean(values):.2f} ± {statistics.stdev(values):.2f}"
@@ -75,7 +75,7 @@ def test_without_validation_rows_nothing_is_chosen(grid):
 
 def test_the_tidy_file_has_every_row_with_the_swept_keys(grid, tmp_path):
     collection = collect([grid])
-    write_report(collection, tmp_path / "report")
+    write_report(collection, tmp_path)
     with (tmp_path / "report" / "rows.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == sum(len(run.results.rows) for run in collection.runs)
@@ -102,7 +102,11 @@ def test_failed_unfinished_and_unbegun_points_are_shown_and_corrupt_files_named(
         "  sweep: {subdir: '${hydra.job.num}'}\n"
         "  sweeper: {_target_: hydra._internal.core_plugins.basic_sweeper.BasicSweeper}\n"
     )
-    page = write_report(collect([grid]), grid / "report").read_text()
+    page = write_report(collect([grid]), grid)
+    text = page.read_text()
+    assert "20 finished, 3 failed, 4 unfinished" in text
+    assert f"{grid / '24'} [loss.temperature=20 seed=6]: not begun" in text
+    page = (grid / "report" / "report.md").read_text()
     assert "- 20 finished, 3 failed, 4 unfinished" in page
     assert f"- {grid / '3'} [loss.temperature=1 seed=1]: unfinished" in page
     assert f"- {grid / '4'} [loss.temperature=1 seed=0]: loss.alpha=7: must lie in [0, 1] (and 1 more)" in page
@@ -194,7 +198,7 @@ def test_the_lines_have_error_bars_a_panel_for_each_group_and_the_baseline(grid)
 
 
 def test_an_arm_that_nothing_swept_matters_to_has_no_figure(grid):
-    names = [name for name, _ in figures_of(settings(grid))]
+    names = [name for name, *_ in figures_of(settings(grid))]
     assert names == ["lines_baseline", "heatmap_distilled", "lines_distilled"]
 
 
@@ -214,7 +218,8 @@ def test_the_command_reports_on_one_folder_or_several(grid, tmp_path):
     }  # fmt: skip
     several = command(grid / "0", grid / "1", "--to", tmp_path / "two")
     assert "2 finished" in several.stdout
-    assert "| distilled | none |" in (tmp_path / "two" / "report.md").read_text()
+    assert "| distilled | none |" in (tmp_path / "two" / "report" / "report.md").read_text()
+    assert (tmp_path / "two" / "report.html").is_file()
 
 
 def test_the_command_refuses_what_is_no_folder_and_tells_of_an_empty_one(tmp_path):
