@@ -69,9 +69,10 @@ def hyperparameters(plan: Plan, results: Results) -> dict[str, Value]:
 
 
 def outcome(arm: str, results: Results) -> dict[str, float]:
-    """Return what the arm came to on the test set, before any correction; nothing where it was left alone."""
+    """Return what the arm came to on `results.shown_split`, before any correction."""
+    split = results.shown_split
     found = {
-        f"test/{metric}{'' if classes == 'all' else '_' + classes}": results.find(arm, classes, metric)
+        f"{split}/{metric}{'' if classes == 'all' else '_' + classes}": results.find(arm, classes, metric, split=split)
         for classes in ("all", "unseen")
         for metric in ("accuracy", "errors")
     }
