@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench
+.PHONY: demo test check bench figures
 
 demo: $(VENV)/installed      ## the dark-knowledge experiment, end to end
 	$(BIN)/python -m kdlab.train +experiment=dark_knowledge
@@ -22,6 +22,9 @@ check: $(VENV)/installed     ## style, types and tests
 bench: $(VENV)/installed     ## one epoch, three ways (needs MNIST); a sweep, one slot and two
 	$(BIN)/python benchmarks/epoch.py
 	$(BIN)/python benchmarks/slots.py
+
+figures: $(VENV)/installed   ## the pictures of README and docs, from real runs (needs MNIST; an hour on two cores)
+	$(BIN)/python docs/figures.py
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -87,6 +87,7 @@ def base() -> dict[str, str]:
         ("evaluation.prior_offsets=shared", set()),
         ("comparison=null", set()),
         ("figures=false", set()),
+        ("question=why", set()),
         ("store=off", set()),
         ("store.folder=elsewhere", set()),
         ("store.refresh=true", set()),

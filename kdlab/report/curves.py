@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
 from kdlab.curves import Point
 from kdlab.report.drawing import described, in_style, sheet
@@ -30,6 +30,9 @@ def loss_curves(curves: Curves) -> Figure:
     if values and max(values) > 30 * min(values):
         for panel in figure.axes:
             panel.set_yscale("log")
+            panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            panel.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            panel.yaxis.set_minor_formatter(NullFormatter())
     return described(figure, f"Lines: cross-entropy with the labels over the epochs. {_ends(curves, panels, '{:.3g}')}")
 
 

@@ -16,8 +16,8 @@ from kdlab.report.palette import STUDENT, TEACHER
 
 COLUMNS = 6
 SHOWN_CLASSES = 3
-# A cell, and where its bars begin, in inches.
-WIDTH, HEIGHT, BAR = 2.05, 1.3, 1.44
+# Of a cell, in inches: its height, its image, the room for one letter of a class's name, and its longest bar.
+HEIGHT, IMAGE, LETTER, BAR = 1.3, 0.8, 0.065, 0.5
 
 
 class Example(NamedTuple):
@@ -87,12 +87,14 @@ def gallery(found: Sequence[Example], *, title: str, class_names: Sequence[str])
     """
     columns = min(COLUMNS, max(3, len(found)))
     rows = max(1, math.ceil(len(found) / columns))
-    figure = sheet(WIDTH * columns, HEIGHT * rows + 0.7)
+    bars = IMAGE + 0.2 + LETTER * max(len(shortened(name)) for name in class_names)  # where they begin
+    width = bars + BAR + 0.15
+    figure = sheet(width * columns, HEIGHT * rows + 0.7)
     panel = figure.subplots()
     panel.axis("off")
     for i, example in enumerate(found):
-        _draw(panel, example, WIDTH * (i % columns), HEIGHT * (i // columns), class_names)
-    panel.set(xlim=(0, WIDTH * columns), ylim=(HEIGHT * rows, 0), aspect="equal")
+        _draw(panel, example, width * (i % columns), HEIGHT * (i // columns), bars, class_names)
+    panel.set(xlim=(0, width * columns), ylim=(HEIGHT * rows, 0), aspect="equal")
     figure.suptitle(title)
     patches = [Rectangle((0, 0), 1, 1, color=colour) for colour in (TEACHER, STUDENT)]
     figure.legend(patches, ["teacher's probability", "student's"], loc="outside lower center", ncols=2)
@@ -108,17 +110,17 @@ def alternative(example: Example, class_names: Sequence[str]) -> str:
     return f"class {example.caption(class_names)} ({shares})"
 
 
-def _draw(panel: Axes, example: Example, x: float, y: float, class_names: Sequence[str]) -> None:
+def _draw(panel: Axes, example: Example, x: float, y: float, bars: float, class_names: Sequence[str]) -> None:
     """Draw one example into the cell with its upper left corner at (x, y): the image, and a pair of bars a class."""
-    panel.imshow(pixels(example.pixels), extent=(x + 0.05, x + 0.85, y + 1.15, y + 0.35), zorder=2)
+    panel.imshow(pixels(example.pixels), extent=(x + 0.05, x + 0.05 + IMAGE, y + 0.35 + IMAGE, y + 0.35), zorder=2)
     weight = "bold" if example.choice != example.label else "normal"
     panel.text(x + 0.05, y + 0.28, example.caption(class_names), fontsize=8, weight=weight)
     for i, c in enumerate(example.shown()):
         top = y + 0.37 + 0.28 * i
-        panel.text(x + 1.4, top + 0.1, shortened(class_names[c]), fontsize=6.5, va="center", ha="right")
+        panel.text(x + bars - 0.04, top + 0.1, shortened(class_names[c]), fontsize=6.5, va="center", ha="right")
         for j, (p, colour) in enumerate(((example.teacher[c], TEACHER), (example.student[c], STUDENT))):
-            panel.add_patch(Rectangle((x + BAR, top + 0.1 * j), 0.5 * float(p), 0.09, color=colour, linewidth=0))
-        panel.plot([x + BAR, x + BAR], [top - 0.02, top + 0.21], color=INK, linewidth=0.6)
+            panel.add_patch(Rectangle((x + bars, top + 0.1 * j), BAR * float(p), 0.09, color=colour, linewidth=0))
+        panel.plot([x + bars, x + bars], [top - 0.02, top + 0.21], color=INK, linewidth=0.6)
 
 
 def shortened(name: str, most: int = 9) -> str:

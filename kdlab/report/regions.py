@@ -40,7 +40,9 @@ def decision_regions(
     """
     columns = min((4, 3), key=lambda n: -len(probabilities) % n) if len(probabilities) > 4 else len(probabilities)
     rows = math.ceil(len(probabilities) / columns)
-    figure = sheet(3.2 * columns + 1.2, 3.2 * rows + 0.4)
+    left, right, bottom, top = extent
+    height = min(2.0, max(0.5, (top - bottom) / (right - left)))  # of a panel, beside its width
+    figure = sheet(3.2 * columns + 1.2, (3.0 * height + 0.3) * rows + 0.2)
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     palette = np.array(colours(len(class_names)))
     for panel, (name, p) in zip(panels, probabilities.items(), strict=False):

@@ -7,6 +7,7 @@ import torch
 from matplotlib import colormaps
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
@@ -100,6 +101,8 @@ def softened_targets(
                 panel.set_title(f"T = {t:g}")
         said.append(_in_words(logits[i], label, class_names, temperatures))
     figure.supxlabel("class", fontsize="medium")
+    own, others = Patch(color=TEACHER, label="its own class"), Patch(color=SEEN, label="the others")
+    figure.legend(handles=[own, others], loc="outside lower right", ncols=2)
     star = " A star marks a class that no student sees." if held_out else ""
     return described(figure, f"The teacher's softened distribution over the classes.{star} {' '.join(said)}")
 

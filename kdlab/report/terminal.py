@@ -37,11 +37,9 @@ def print_run(results: Results, class_names: Sequence[str], page: Path | None, l
             console.print(f"{what + ':':<8}{text}", soft_wrap=True, highlight=False, markup=False)
 
 
-def printed(content: Table) -> rich.table.Table:
+def printed(content: Table) -> Group:
     """Return a table for the terminal; what repeats the line above in its first column is left out."""
-    table = rich.table.Table(
-        title=Text(content.caption), title_style="", title_justify="left", show_edge=False, pad_edge=False
-    )
+    table = rich.table.Table(show_edge=False, pad_edge=False)
     for i, name in enumerate(content.header):
         table.add_column(Text(name), justify="left" if i < content.labels else "right", no_wrap=i >= content.labels)
     above = ""
@@ -50,7 +48,7 @@ def printed(content: Table) -> rich.table.Table:
             table.add_section()
         table.add_row(*map(Text, ["" if first == above else first, *rest]))
         above = first
-    return table
+    return Group(Text(content.caption), table)
 
 
 def _title(results: Results) -> Text:

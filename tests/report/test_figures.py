@@ -236,6 +236,7 @@ def test_each_sample_has_a_panel_of_bars_for_each_temperature():
     assert own.get_facecolor() != other.get_facecolor()
     assert np.array_equal(np.asarray(grid[0][0].images[0].get_array())[:, :, 0], 255 - images[0, 0].numpy())
     assert ticks(grid[1][1].xaxis) == ["cat", "dog*", "owl"]
+    assert legend(figure) == ["its own class", "the others"]
     assert "A cat, its own class and the next, dog: 87% and 11.7% at T = 1" in figure.get_label()
     with pytest.raises(ValueError, match="no sample"):
         softened_targets(TEACHER_LOGITS[:0], LABELS[:0], class_names=NAMES)
