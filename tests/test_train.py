@@ -167,6 +167,8 @@ def test_the_wheel_runs_elsewhere_with_the_users_own_experiment_model_and_data(k
     assert file.is_relative_to(home / "outputs" / "mine")
     results = read(file)
     assert (results.dataset, results.held_out_classes) == ("half", [7])
+    assert results.environment["command"] == f"python -m kdlab.train --config-dir {home / 'my_conf'} +experiment=mine"
+    assert "half" in (file.parent / "report.html").read_text()
     assert {fit.arm: fit.parameters for fit in results.fits}["plain"] == 7850
     assert {fit.arm: fit.parameters for fit in results.fits}["wide"] == 785 * 20 + 210
     weights = torch.load(file.parent / "checkpoints" / "plain.pt", weights_only=True)

@@ -23,7 +23,7 @@ def loss_curves(curves: Curves) -> Figure:
     Args:
         curves: of each fit, (epoch, figure, value) as in a run's `curves.csv`.
     """
-    panels = {"training": "train/hard_loss", _validation(curves): "val/loss"}
+    panels = _measured(curves, {"training": "train/hard_loss", _validation(curves): "val/loss"})
     figure = _draw(curves, panels, "cross-entropy with the labels (nats)", sharey=True)
     lines = [line for panel in figure.axes for line in panel.lines]
     values = [y for line in lines for y in np.asarray(line.get_ydata()).tolist() if y > 0]
@@ -40,15 +40,14 @@ def loss_curves(curves: Curves) -> Figure:
 def accuracy_curves(curves: Curves) -> Figure:
     """Draw the accuracy over the epochs: in training, and in validation on seen and on unseen classes.
 
-    Training accuracy is that of the answers given while the weights changed, with augmentation and dropout. The panel
-    of unseen classes is there only if a fit has some.
+    Training accuracy is that of the answers given while the weights changed, with augmentation and dropout. What was
+    not measured, without a validation part or unseen classes, has no panel.
 
     Args:
         curves: of each fit, (epoch, figure, value) as in a run's `curves.csv`.
     """
     panels = {"training": "train/accuracy", _validation(curves): "val/accuracy_seen"}
-    if _any_unseen(curves):
-        panels["validation, unseen classes"] = UNSEEN_ACCURACY
+    panels = _measured(curves, panels | {"validation, unseen classes": UNSEEN_ACCURACY})
     figure = _draw(curves, panels, "accuracy", sharey=False)
     for panel in figure.axes:
         panel.yaxis.set_major_formatter(PercentFormatter(1))
@@ -58,17 +57,20 @@ def accuracy_curves(curves: Curves) -> Figure:
 UNSEEN_ACCURACY = "val/accuracy_unseen"
 
 
-def _any_unseen(curves: Curves) -> bool:
-    return any(name == UNSEEN_ACCURACY for points in curves.values() for _, name, _ in points)
+def _measured(curves: Curves, panels: Mapping[str, str]) -> dict[str, str]:
+    """Return the panels that there is a point for."""
+    names = {name for points in curves.values() for _, name, _ in points}
+    return {title: name for title, name in panels.items() if name in names}
 
 
 def _validation(curves: Curves) -> str:
-    return "validation, seen classes" if _any_unseen(curves) else "validation"
+    any_unseen = _measured(curves, {"": UNSEEN_ACCURACY})
+    return "validation, seen classes" if any_unseen else "validation"
 
 
 def _draw(curves: Curves, panels: Mapping[str, str], measure: str, *, sharey: bool) -> Figure:
     figure = sheet(4.1 * len(panels) + 1.8, 3.6)
-    axes = figure.subplots(1, len(panels), sharey=sharey)
+    axes = figure.subplots(1, len(panels), sharey=sharey, squeeze=False)[0]
     students = [arm for arm in curves if arm != "teacher"]
     styles: dict[str, dict[str, Any]] = dict(zip(students, line_styles(len(students)), strict=True))
     styles["teacher"] = {"color": "0.5", "linewidth": 2.2}

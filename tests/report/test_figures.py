@@ -100,6 +100,13 @@ def test_accuracy_on_unseen_classes_has_a_panel_of_its_own_where_there_are_such(
     assert [panel.get_title() for panel in alone.axes] == ["training", "validation"]
 
 
+def test_without_a_validation_part_there_is_no_empty_panel():
+    curves = {"a": [(1, "train/hard_loss", 0.4), (1, "train/accuracy", 0.5)]}
+    assert [panel.get_title() for draw in (loss_curves, accuracy_curves) for panel in draw(curves).axes] == [
+        "training", "training",
+    ]  # fmt: skip
+
+
 # Errors, and classes one by one.
 
 

@@ -1,0 +1,84 @@
+"""A run's figures and page, drawn with the run and again afterwards."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from kdlab.pipeline import run
+from kdlab.results import Results
+from kdlab.train import CONFIGS
+
+EVERYWHERE = {
+    "error_counts", "per_class_accuracy", "confusion_matrices", "loss_curves", "accuracy_curves", "softened_targets",
+    "target_entropy", "class_similarity",
+}  # fmt: skip
+TINY = ["trainer=cpu", "store=off", "model@teacher.net=mlp_30", "model@student.net=mlp_30"]
+SHORT = ["teacher.max_epochs=1", "student.max_epochs=1", "data.passes_per_epoch=1", "+arms.distilled={}"]
+
+
+def tiny(folder: Path, *overrides: str) -> Results:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        config = compose("train", [*TINY, *SHORT, *overrides])
+    return run(config, folder)[0]
+
+
+def figures(folder: Path) -> set[str]:
+    return {path.stem for path in (folder / "figures").iterdir()}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    tiny(folder, "data=digits", "data.held_out_classes=[3]", "+arms.baseline.targets=truth")
+    return folder
+
+
+def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "kdlab.illustrate", *map(str, arguments)],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def test_a_run_of_images_with_unseen_classes_has_all_figures_but_the_plane(finished):
+    galleries = {f"misclassified_{arm}" for arm in ("teacher", "distilled", "baseline")} | {"dark_knowledge_distilled"}
+    assert figures(finished) == EVERYWHERE | galleries | {"unseen_accuracy"}
+
+
+def test_drawn_again_page_and_figures_are_the_same_byte_for_byte(finished):
+    files = [finished / "report.html", *(finished / "figures").iterdir()]
+    before = {path: path.read_bytes() for path in files}
+    for path in files:
+        path.unlink()
+    done = command(finished)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"page: {finished / 'report.html'}\n"
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_what_is_no_finished_run_is_told_without_a_traceback(tmp_path):
+    done = command(tmp_path)
+    assert done.returncode == 1
+    assert str(tmp_path / "results.json") in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_points_in_the_plane_have_regions_and_no_images(tmp_path):
+    tiny(tmp_path, "data=blobs", "data.train_samples=200", "data.test_samples=300")
+    assert figures(tmp_path) == EVERYWHERE | {"decision_regions"}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "split"),
+    [(["evaluation.splits=[val]"], "val"), (["evaluation.splits=[test,train]"], "test"), (["data.val_size=0"], "test")],
+)
+def test_figures_are_of_the_split_that_the_run_shows(tmp_path, overrides, split):
+    results = tiny(
+        tmp_path, "data=blobs", "data.dimension=3", "data.train_samples=200", "data.test_samples=300", *overrides
+    )
+    assert results.shown_split == split
+    assert figures(tmp_path) == EVERYWHERE
+    assert f"Accuracy on each class of the {split} samples" in (tmp_path / "report.html").read_text()
