@@ -2,6 +2,9 @@
 
 import io
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from matplotlib import rc_context
@@ -18,7 +21,7 @@ STYLE: Any = {
     "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "axes.titlecolor": INK, "xtick.color": INK,
     "ytick.color": INK, "grid.color": INK, "grid.alpha": 0.15, "axes.axisbelow": True, "axes.titlesize": "medium",
     "figure.titlesize": "medium", "legend.frameon": False, "svg.fonttype": "path", "svg.hashsalt": "kdlab",
-    "image.interpolation": "none", "image.composite_image": False,
+    "image.interpolation": "none", "image.composite_image": False, "text.parse_math": False,
 }  # fmt: skip
 DPI = 130
 # A figure with so much in it that its vectors take more than this, in bytes, goes into a page as pixels.
@@ -44,7 +47,8 @@ def png(figure: Figure) -> bytes:
     """Return the figure as a PNG file, on white."""
     figure.set_dpi(DPI)
     file = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(file, metadata={"Description": str(figure.get_label())})
+    with _any_script():
+        FigureCanvasAgg(figure).print_png(file, metadata={"Description": str(figure.get_label())})
     figure.set_layout_engine("none")  # it is laid out now
     return file.getvalue()
 
@@ -56,13 +60,22 @@ def svg(figure: Figure) -> str:
     backgrounds = [figure.patch, *(panel.patch for panel in figure.axes)]
     for patch in backgrounds:
         patch.set_visible(False)
-    FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None, "Creator": None})
+    with _any_script():
+        FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None, "Creator": None})
     for patch in backgrounds:
         patch.set_visible(True)
     text = file.getvalue()
     text = text[text.index("<svg") :].replace(INK, "currentColor")
     scheme = f"svg{{color:{INK}}}@media(prefers-color-scheme:dark){{svg{{color:{INK_ON_DARK}}}}}"
     return re.sub(r"(<svg[^>]*>)", rf"\1<style>{scheme}</style>", text, count=1)
+
+
+@contextmanager
+def _any_script() -> Iterator[None]:
+    """Say nothing of letters that the font lacks: a class may be named in any script, and tables have the names."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
 
 
 def tick_classes(axis: Any, names: list[str], *, most: int = 30) -> None:

@@ -391,6 +391,16 @@ def test_a_png_is_on_white_at_the_figures_size_and_tells_what_it_shows():
     assert image.info["Description"] == figure.get_label()
 
 
+def test_classes_may_have_any_name():
+    names = ["$5 & <up>", "日本", "_"]
+    figure = confusion_matrices({"a": torch.eye(3)}, torch.arange(3), class_names=names, held_out={"a": [1]})
+    assert ticks(figure.axes[0].yaxis) == ["$5 & <up>", "日本*", "_"]
+    assert png(figure)
+    assert svg(figure)
+    _, found = some_examples()
+    assert png(gallery(found, title="$wrong$", class_names=names))
+
+
 def test_an_svg_has_no_background_and_its_ink_follows_the_readers_page():
     text = svg(loss_curves(CURVES))
     assert "currentColor" in text
