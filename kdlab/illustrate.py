@@ -193,7 +193,9 @@ def galleries_of(
 
 
 def _are_images(bench: Bench) -> bool:
-    return len(bench.data.input_shape) == 3
+    """Return whether the samples can be shown: grey or red, green and blue, in bytes."""
+    shape = bench.data.input_shape
+    return len(shape) == 3 and shape[0] in (1, 3) and bench.data.test.inputs.dtype == torch.uint8
 
 
 def _regions(bench: Bench, nets: Mapping[str, Judged], evaluation: Evaluation) -> Figure:

@@ -1,6 +1,7 @@
 """The story of one experiment: data → plan → teacher → arms → evaluation → results."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,9 @@ from kdlab.content_hash import code_hash
 from kdlab.cost import cost_rows
 from kdlab.curves import write_curves
 from kdlab.data import load
-from kdlab.evaluate import Judged, evaluate
-from kdlab.illustrate import illustrate
-from kdlab.plan import plan_fits
+from kdlab.evaluate import Evaluation, Judged, evaluate
+from kdlab.illustrate import Curves, illustrate
+from kdlab.plan import Plan, plan_fits
 from kdlab.recipes import fill_in, objective
 from kdlab.report import comparison_lines, print_run, write_comparison
 from kdlab.report.page import as_yaml
@@ -112,22 +113,32 @@ def _run(config: DictConfig, bench: Bench, command: str) -> tuple[Results, bool]
     results = replace(planned, fits=[fit.record for fit in fits.values()], rows=evaluation.rows)
     curves = {name: fit.curve for name, fit in fits.items()}
     write_curves(curves, bench.folder / "curves.csv")
-    page = None
-    if config.figures or (config.figures is None and bench.sweep is None):
-        page = illustrate(bench, nets, curves, evaluation, results)
+    wanted = config.figures or (config.figures is None and bench.sweep is None)
+    page = _drawn(bench, nets, curves, evaluation, results) if wanted else None
     if lines := comparison_lines(results):
         write_comparison(results, lines, bench.folder / "comparison.csv")
-    for plan in plans.values():
-        with bench.holding(plan.key, plan.arm):
-            log_outcome(
-                bench.board(plan.arm, plan.key),
-                hyperparameters(plan, results),
-                outcome(plan.arm, results),
-                as_yaml(plan.contents),
-            )
+    _log_outcomes(plans, results, bench)
     write(results, bench.folder / "results.json")
     print_run(results, bench.data.class_names, page, bench.sweep or bench.folder)
     return results, not all(fit.reused for fit in results.fits)
+
+
+def _drawn(
+    bench: Bench, nets: Mapping[str, Judged], curves: Curves, evaluation: Evaluation, results: Results
+) -> Path | None:
+    """Return the page; None where it could not be drawn, which must not cost the results."""
+    try:
+        return illustrate(bench, nets, curves, evaluation, results)
+    except Exception:  # in a figure of data that nobody thought of
+        log.exception("the figures could not be drawn; python -m kdlab.illustrate %s tries again", bench.folder)
+        return None
+
+
+def _log_outcomes(plans: Mapping[str, Plan], results: Results, bench: Bench) -> None:
+    for arm, plan in plans.items():
+        with bench.holding(plan.key, arm):
+            board = bench.board(arm, plan.key)
+            log_outcome(board, hyperparameters(plan, results), outcome(arm, results), as_yaml(plan.contents))
 
 
 def _finished(planned: Results, keys: list[str], bench: Bench) -> Results | None:

@@ -82,3 +82,15 @@ def test_figures_are_of_the_split_that_the_run_shows(tmp_path, overrides, split)
     assert results.shown_split == split
     assert figures(tmp_path) == EVERYWHERE
     assert f"Accuracy on each class of the {split} samples" in (tmp_path / "report.html").read_text()
+
+
+def test_a_fault_in_a_figure_does_not_cost_the_results(tmp_path, monkeypatch, caplog):
+    def fail(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("no such colour")
+
+    monkeypatch.setattr("kdlab.illustrate.error_counts", fail)
+    tiny(tmp_path, "data=blobs", "data.train_samples=200", "data.test_samples=300")
+    assert (tmp_path / "results.json").is_file()
+    assert not (tmp_path / "report.html").exists()
+    assert f"python -m kdlab.illustrate {tmp_path} tries again" in caplog.text
+    assert "no such colour" in caplog.text
