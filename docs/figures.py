@@ -19,7 +19,7 @@ RUNS = Path("outputs") / "figures"
 # What is seen of a page in the README, in CSS pixels, and how large.
 SEEN, SCALE = {"width": 1000, "height": 2440}, 0.6
 # Of a palette: it keeps the pictures small.
-COLOURS = 128
+COLOURS = 256
 
 
 class Source(NamedTuple):
