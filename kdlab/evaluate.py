@@ -138,6 +138,8 @@ def reopen(folder: Path) -> tuple[Results, Bench, dict[str, Judged]]:
     Raises:
         KdlabError: when the folder holds no finished run, or its data, networks or weights cannot be had.
     """
+    if not (folder / "results.json").exists():
+        raise KdlabError(f"{folder} holds no finished run: it has no results.json (of a sweep, give one of its points)")
     stored = read(folder / "results.json")
     config = OmegaConf.create(stored.config)
     if "splits" not in config.evaluation:

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
+from omegaconf import OmegaConf
 from torch import Tensor
 
 from kdlab.bench import Bench
 from kdlab.curves import Point, read_curves
 from kdlab.errors import KdlabError
 from kdlab.evaluate import Evaluation, Judged, measure_again, reopen
+from kdlab.recipes import arm_recipe
 from kdlab.report import (
     accuracy_curves,
     class_similarity,
@@ -45,6 +47,8 @@ POINTS = 400
 # The most classes that soft targets are shown of, networks with a confusion matrix, and examples on a page and in one
 # of its galleries.
 TOLD_CLASSES, CONFUSED, EXAMPLES, EXAMPLES_EACH = 6, 12, 96, 24
+# Of the similarity of classes, where no student is matched to the teacher at one.
+DEFAULT_TEMPERATURE = 4.0
 
 Curves = Mapping[str, Sequence[Point]]
 Named = tuple[str, str, Figure]
@@ -69,7 +73,9 @@ def illustrate(
     pictures = [picture(*named) for named in figures_of(bench, nets, curves, evaluation, results)]
     galleries = dict(galleries_of(bench, nets, evaluation, results))
     files = {it.name: it.png for it in pictures} | {
-        name: png(gallery(it.examples, title=it.title, class_names=names)) for name, it in galleries.items()
+        name: png(gallery(it.examples, title=it.title, class_names=names))
+        for name, it in galleries.items()
+        if it.examples
     }
     _replace(bench.folder / "figures", files)
     page = run_page(
@@ -116,9 +122,12 @@ def figures_of(
     which = "" if len(shown) == len(nets) else f", the first {len(shown)} of {len(nets)} networks"
     star = "; * marks classes that the network never saw" if unseen else ""
     yield "confusion_matrices", f"What is taken for what{which}{star}", confused
-    if drawn := {arm: points for arm, points in curves.items() if points}:
-        yield "loss_curves", "Loss with the labels, in training and validation", loss_curves(drawn)
-        yield "accuracy_curves", "Accuracy, in training and validation", accuracy_curves(drawn)
+    drawn = {arm: points for arm, points in curves.items() if points}
+    measured = {figure for points in drawn.values() for _, figure, _ in points}
+    if "train/hard_loss" in measured:
+        yield "loss_curves", "Loss with the labels over the epochs", loss_curves(drawn)
+    if "train/accuracy" in measured:
+        yield "accuracy_curves", "Accuracy over the epochs", accuracy_curves(drawn)
     yield from _soft_targets(bench, nets, evaluation, results)
     if bench.data.input_shape == (2,):
         yield "decision_regions", "Decision regions and contours of the posterior", _regions(bench, nets, evaluation)
@@ -143,15 +152,20 @@ def _soft_targets(
             held_out=unseen,
         )
         yield "softened_targets", f"The teacher's softened answers to {split} samples that it is not sure of", softened
-    used = results.config["student"]["loss"].get("temperature")
+    used = temperatures(results)
     entropy = target_entropy(logits, used=used)
     yield "target_entropy", f"Entropy of the soft targets over temperature, on the {split} samples", entropy
-    temperature = used or DEFAULT_TEMPERATURE
+    temperature = used[0] if used else DEFAULT_TEMPERATURE
     similarity = class_similarity(logits, labels, temperature=temperature, class_names=names, held_out=unseen)
     yield "class_similarity", f"Which classes the soft targets take for alike, on the {split} samples", similarity
 
 
-DEFAULT_TEMPERATURE = 4.0
+def temperatures(results: Results) -> list[float]:
+    """Return the temperatures at which students are matched to the teacher, the one that arms share first."""
+    config = OmegaConf.create(results.config)
+    losses = [recipe["loss"] for arm in config.arms if (recipe := arm_recipe(config, arm))["targets"] == "teacher_soft"]
+    found = {loss["temperature"] for loss in losses if "temperature" in loss and loss.get("soft_loss") != "logit_mse"}
+    return sorted(found, key=lambda t: (t != config.student.loss.get("temperature"), t))
 
 
 def galleries_of(
@@ -236,7 +250,8 @@ def main() -> None:
         folder = parser.parse_args().run_dir
         results, bench, nets = reopen(folder)
         evaluation = measure_again(results, bench, nets)
-        curves = read_curves(folder / "curves.csv")
+        written = folder / "curves.csv"
+        curves = read_curves(written) if written.exists() else {}
         print(f"page: {illustrate(bench, nets, curves, evaluation, results)}")
     except KdlabError as error:
         sys.exit(str(error))

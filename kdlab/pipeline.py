@@ -92,8 +92,12 @@ def _run(config: DictConfig, bench: Bench, command: str) -> tuple[Results, bool]
         rows=[],
         equations={arm: GIVEN if plan.loaded else objective(plan.recipe) for arm, plan in plans.items()},
     )
-    if earlier := _finished(planned, [plan.key for plan in plans.values()], bench):
+    wanted = config.figures or (config.figures is None and bench.sweep is None)
+    page = bench.folder / "report.html"
+    earlier = _finished(planned, [plan.key for plan in plans.values()], bench)
+    if earlier and (page.exists() or not wanted):
         return earlier, False
+    page.unlink(missing_ok=True)
     _announce(config, bench)
 
     teacher = obtain(plans["teacher"], bench, None)
@@ -113,25 +117,23 @@ def _run(config: DictConfig, bench: Bench, command: str) -> tuple[Results, bool]
     results = replace(planned, fits=[fit.record for fit in fits.values()], rows=evaluation.rows)
     curves = {name: fit.curve for name, fit in fits.items()}
     write_curves(curves, bench.folder / "curves.csv")
-    wanted = config.figures or (config.figures is None and bench.sweep is None)
-    page = _drawn(bench, nets, curves, evaluation, results) if wanted else None
+    drawn = wanted and _drawn(bench, nets, curves, evaluation, results)
     if lines := comparison_lines(results):
         write_comparison(results, lines, bench.folder / "comparison.csv")
     _log_outcomes(plans, results, bench)
     write(results, bench.folder / "results.json")
-    print_run(results, bench.data.class_names, page, bench.sweep or bench.folder)
+    print_run(results, bench.data.class_names, page if drawn else None, bench.sweep or bench.folder)
     return results, not all(fit.reused for fit in results.fits)
 
 
-def _drawn(
-    bench: Bench, nets: Mapping[str, Judged], curves: Curves, evaluation: Evaluation, results: Results
-) -> Path | None:
-    """Return the page; None where it could not be drawn, which must not cost the results."""
+def _drawn(bench: Bench, nets: Mapping[str, Judged], curves: Curves, evaluation: Evaluation, results: Results) -> bool:
+    """Draw the figures and the page; return whether that went well: it must not cost the results where it does not."""
     try:
-        return illustrate(bench, nets, curves, evaluation, results)
+        illustrate(bench, nets, curves, evaluation, results)
     except Exception:  # in a figure of data that nobody thought of
         log.exception("the figures could not be drawn; python -m kdlab.illustrate %s tries again", bench.folder)
-        return None
+        return False
+    return True
 
 
 def _log_outcomes(plans: Mapping[str, Plan], results: Results, bench: Bench) -> None:

@@ -85,7 +85,7 @@ def objective(recipe: Recipe) -> str:
     if targets in HARD_TARGETS:
         return HARD_TARGETS[targets]
     loss: nn.Module = instantiate(recipe["loss"], _convert_="all")
-    equation = loss.extra_repr() or str(loss)
+    equation = loss.extra_repr() or type(loss).__name__
     return f"{equation}, z_t = log P(y | x) of the true posterior" if targets == "bayes_soft" else equation
 
 

@@ -5,17 +5,16 @@ python -m kdlab.train +experiment=dark_knowledge
 
 import hashlib
 import logging
-import shlex
 import sys
 import time
 from pathlib import Path
 
 import hydra
-from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from kdlab.command import repeating
 from kdlab.errors import KdlabError, Terminated, stop_status
 from kdlab.point import LONGEST, Outcome, mark_failed, unmark
 
@@ -48,7 +47,7 @@ def main(config: DictConfig) -> Outcome:
     try:
         from kdlab.pipeline import run
 
-        _, trained = run(config, folder, began=_began(sweep), sweep=sweep, command=_command(hydra_config))
+        _, trained = run(config, folder, began=_began(sweep), sweep=sweep, command=repeating(hydra_config, sweep=False))
         return Outcome("trained" if trained else "reused")
     except KdlabError as error:
         log.error("%s", error)
@@ -68,18 +67,6 @@ def main(config: DictConfig) -> Outcome:
         sys.exit(1)
     mark_failed(folder, failure)
     return Outcome("failed", failure[:LONGEST])
-
-
-def _command(hydra_config: HydraConf) -> str:
-    """Return a command that does the same again; of a sweep's point, as a run of its own."""
-    where = [
-        word
-        for source in hydra_config.runtime.config_sources
-        if source.provider == "command-line"
-        for word in ("--config-dir", source.path)
-    ]
-    name = ["--config-name", str(hydra_config.job.config_name)] if hydra_config.job.config_name != "train" else []
-    return shlex.join(["python", "-m", "kdlab.train", *where, *name, *hydra_config.overrides.task])
 
 
 def _began(sweep: Path | None) -> float:

@@ -133,7 +133,7 @@ def test_the_folder_holds_config_and_log(run):
     assert not list(folder.rglob("*.part"))
     *_, found, page, curves = printed.splitlines()
     assert re.fullmatch(
-        r"found:  distilled \d+\.\d % of the 46 samples of class 3 that it never saw; baseline \d+\.\d %", found
+        r"found:  distilled: \d+\.\d % of the 46 test samples of class 3 that it never saw; baseline: \d+\.\d %", found
     )
     assert page == f"page:   {folder / 'report.html'}"
     assert curves == f"curves: tensorboard --logdir {folder}"

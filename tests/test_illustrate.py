@@ -1,12 +1,15 @@
 """A run's figures and page, drawn with the run and again afterwards."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
+from kdlab.illustrate import main, temperatures
 from kdlab.pipeline import run
 from kdlab.results import Results
 from kdlab.train import CONFIGS
@@ -32,7 +35,8 @@ def figures(folder: Path) -> set[str]:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
-    tiny(folder, "data=digits", "data.held_out_classes=[3]", "+arms.baseline.targets=truth")
+    longer = ["teacher.max_epochs=6", "student.max_epochs=6", "data.passes_per_epoch=5", "loss.temperature=20"]
+    tiny(folder, "data=digits", "data.held_out_classes=[3]", "+arms.baseline.targets=truth", *longer)
     return folder
 
 
@@ -62,8 +66,32 @@ def test_drawn_again_page_and_figures_are_the_same_byte_for_byte(finished):
 def test_what_is_no_finished_run_is_told_without_a_traceback(tmp_path):
     done = command(tmp_path)
     assert done.returncode == 1
-    assert str(tmp_path / "results.json") in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith(f"{tmp_path} holds no finished run: it has no results.json")
+
+
+def test_without_its_curves_a_run_still_has_all_other_figures(finished, tmp_path, monkeypatch, capsys):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    (copy / "curves.csv").unlink()
+    monkeypatch.setattr(sys, "argv", ["illustrate", str(copy)])
+    main()
+    assert figures(copy) == figures(finished) - {"loss_curves", "accuracy_curves"}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["+experiment=dark_knowledge"], [20]),
+        (["+experiment=dark_knowledge", "+arms.hot.loss.temperature=40"], [20, 40]),
+        (["+experiment=cnn_temperature"], [4, 1, 1.5, 2, 10]),
+        (["+experiment=dark_knowledge", "loss=logit_mse"], []),
+        (["+experiment=dark_knowledge", "student.targets=teacher_hard"], []),
+    ],
+)
+def test_the_temperatures_marked_are_those_at_which_students_are_matched_to_the_teacher(overrides, expected):
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        config = OmegaConf.to_container(compose("train", overrides), resolve=True)
+    assert temperatures(Results("x", "mnist", 0, [], config, {}, [], [])) == expected
 
 
 def test_points_in_the_plane_have_regions_and_no_images(tmp_path):

@@ -179,7 +179,8 @@ def test_a_sweep_has_its_figures_its_layout_and_its_report_beside_its_fits(train
         assert board.get("plugin/custom_scalars/layout")["category"]
         (report,) = board.get("plugin/text/text?run=tensorboard&tag=report/text_summary")
         assert "<table>" in report["text"]
-    assert (sweep / "report.html").is_file()
+    command = f"python -m kdlab.train -m {' '.join(SMALL)} loss.temperature=1,4"
+    assert command in (sweep / "report.html").read_text()
     *_, page, curves = done.stdout.splitlines()
     assert page == f"page:   {sweep.relative_to(tmp_path) / 'report.html'}"
     assert curves == f"curves: tensorboard --logdir {sweep.relative_to(tmp_path)}"

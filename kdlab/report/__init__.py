@@ -1,8 +1,8 @@
 """Results → tables, figures and pages. Reads what `kdlab.results` describes; trains nothing.
 
-The figures are functions from rows, logits or curves to a matplotlib figure, for use anywhere: in a notebook, the last
-line of a cell `loss_curves(read_curves(run / "curves.csv"))` shows it. A figure's label, `figure.get_label()`, says in
-words what it shows; `png` and `svg` keep it.
+The figures are functions from rows, logits or curves to a matplotlib figure, for use anywhere: in a notebook, after
+`%matplotlib inline`, `loss_curves(read_curves(run / "curves.csv"))` in a cell's last line shows it. A figure's label,
+`figure.get_label()`, says in words what it shows; `png` and `svg` keep it.
 """
 
 from kdlab.report.collection import collect

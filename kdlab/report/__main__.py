@@ -19,14 +19,16 @@ def main() -> None:
     )
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="folders of runs or sweeps")
     parser.add_argument(
-        "--to", type=Path, help="where to write report.html and report/; in DIR, or here for more than one"
+        "--to", type=Path, help="where to write report.html and report/; in DIR, or in ./report for more than one"
     )
     arguments = parser.parse_args()
     if absent := [str(folder) for folder in arguments.folders if not folder.is_dir()]:
         parser.error(f"no such folder: {', '.join(absent)}")
-    only = arguments.folders[0] if len(arguments.folders) == 1 else Path()
+    only = arguments.folders[0] if len(arguments.folders) == 1 else None
     collection = collect(arguments.folders)
-    print_report(collection, write_report(collection, arguments.to or only), only)
+    if not (collection.runs or collection.missing or collection.skipped):
+        sys.exit(f"no run in {', '.join(map(str, arguments.folders))}")
+    print_report(collection, write_report(collection, arguments.to or only or Path("report")), only)
     sys.exit(0 if collection.runs else 1)
 
 

@@ -1,6 +1,5 @@
 """All runs below some folders: finished, unfinished, failed, or corrupt. Numbers come from results.json alone."""
 
-import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from kdlab.command import repeating
 from kdlab.content_hash import plain, short_hash
 from kdlab.point import failure_of
 from kdlab.results import InvalidResults, Results, read
@@ -148,10 +148,9 @@ def command_of(run: Run) -> str | None:
     if not multirun.exists():
         return command
     try:
-        asked = OmegaConf.select(OmegaConf.load(multirun), "hydra.overrides.task")
-    except (OSError, OmegaConfBaseException):
+        return repeating(OmegaConf.load(multirun).hydra, sweep=True)
+    except (OSError, AttributeError, TypeError, OmegaConfBaseException):  # of another tool, or damaged
         return command
-    return shlex.join(["python", "-m", "kdlab.train", "-m", *map(str, asked or ())])
 
 
 def _overrides(run: Path) -> tuple[str, ...]:

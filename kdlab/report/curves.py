@@ -50,6 +50,8 @@ def accuracy_curves(curves: Curves) -> Figure:
     panels = _measured(curves, panels | {"validation, unseen classes": UNSEEN_ACCURACY})
     figure = _draw(curves, panels, "accuracy", sharey=False)
     for panel in figure.axes:
+        low, high = panel.get_ylim()
+        panel.set_ylim(max(low, -0.02), min(high, 1.02))
         panel.yaxis.set_major_formatter(PercentFormatter(1))
     return described(figure, f"Lines: accuracy over the epochs. {_ends(curves, panels, '{:.2%}')}")
 
@@ -80,7 +82,7 @@ def _draw(curves: Curves, panels: Mapping[str, str], measure: str, *, sharey: bo
             marker = "o" if len(series) == 1 else ""  # a line needs two points
             panel.plot([epoch for epoch, _ in series], [y for _, y in series], label=arm, marker=marker, **styles[arm])
         panel.set(title=title, xlabel="epoch")
-        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         panel.grid()
     axes[0].set_ylabel(measure)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right upper")

@@ -24,6 +24,8 @@ STYLE: Any = {
     "image.interpolation": "none", "image.composite_image": False, "text.parse_math": False,
 }  # fmt: skip
 DPI = 130
+# The most classes of a matrix whose cells are numbered.
+NUMBERED_CLASSES = 12
 # A figure with so much in it that its vectors take more than this, in bytes, goes into a page as pixels.
 MOST_VECTORS = 200_000
 
@@ -81,8 +83,16 @@ def _any_script() -> Iterator[None]:
 def tick_classes(axis: Any, names: list[str], *, most: int = 30) -> None:
     """Name the classes along an axis (`panel.xaxis`), only every few of them where there are too many to read."""
     step = -(-len(names) // most)
-    long = max(map(len, names), default=0) > 3 and axis.axis_name == "x"
-    axis.set_ticks(range(0, len(names), step), names[::step], rotation=90 if long else 0)
+    shown = [shortened(name) for name in names[::step]]
+    long = max(map(len, shown), default=0) > 3 and axis.axis_name == "x"
+    axis.set_ticks(range(0, len(names), step), shown, rotation=90 if long else 0)
+
+
+def shortened(name: str, most: int = 12) -> str:
+    """Return a name in no more than so many letters; a star at its end, which marks it, stays."""
+    star = "*" if name.endswith("*") else ""
+    name = name.removesuffix("*")
+    return f"{name if len(name) <= most else name[: most - 1] + '…'}{star}"
 
 
 def numbered_image(panel: Axes, grid: Any, *, norm: Normalize, cmap: Colormap, texts: list[list[str]]) -> AxesImage:

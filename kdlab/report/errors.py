@@ -75,9 +75,7 @@ def unseen_accuracy(results: Results) -> Figure:
         panel.bar([x + (i - 1) * width for x in range(len(arms))], heights, width, label=label, color=colour)
         said.append(f"{label}: " + ", ".join(f"{arm} {y:.1%}" for arm, y in zip(arms, heights, strict=True)))
     panel.set_xticks(range(len(arms)), arms, rotation=30 if len(arms) > 6 else 0)
-    panel.set(
-        ylabel=f"{split} accuracy on unseen classes", ylim=(0, 1), title=f"{results.experiment}, seed {results.seed}"
-    )
+    panel.set(ylabel=f"{split} accuracy on unseen classes", ylim=(0, 1))
     panel.yaxis.set_major_formatter(PercentFormatter(1))
     panel.grid(axis="y")
     figure.legend(loc="outside lower center", ncols=3)

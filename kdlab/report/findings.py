@@ -48,7 +48,10 @@ def _of_unseen(results: Results, unseen: dict[str, Row], class_names: Sequence[s
         sizes = {row.n for row in taught.values()}
         held_out = [class_names[c] for c in results.held_out_classes]
         which = f" of class{'es' if len(held_out) > 1 else ''} {', '.join(held_out)}" if held_out else ""
-        samples = f"the {sizes.pop():,} samples{which}" if len(sizes) == 1 else "the samples of classes"
+        split = results.shown_split
+        samples = (
+            f"the {sizes.pop():,} {split} samples{which}" if len(sizes) == 1 else f"the {split} samples of classes"
+        )
         pronoun = "it" if len(taught) == 1 else "they"
         said = f"{_shares(taught)} of {samples} that {pronoun} never saw"
     others = {arm: unseen[arm] for arm in plain if arm not in taught}
@@ -67,4 +70,4 @@ def _share(row: Row) -> str:
 
 
 def _shares(rows: dict[str, Row]) -> str:
-    return ", ".join(f"{arm} {_share(row)}" for arm, row in rows.items())
+    return ", ".join(f"{arm}: {_share(row)}" for arm, row in rows.items())

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from kdlab.report.drawing import INK, described, in_style, sheet
+from kdlab.report.drawing import INK, described, in_style, sheet, shortened
 from kdlab.report.palette import STUDENT, TEACHER
 
 COLUMNS = 6
@@ -114,18 +114,14 @@ def _draw(panel: Axes, example: Example, x: float, y: float, bars: float, class_
     """Draw one example into the cell with its upper left corner at (x, y): the image, and a pair of bars a class."""
     panel.imshow(pixels(example.pixels), extent=(x + 0.05, x + 0.05 + IMAGE, y + 0.35 + IMAGE, y + 0.35), zorder=2)
     weight = "bold" if example.choice != example.label else "normal"
-    panel.text(x + 0.05, y + 0.28, example.caption(class_names), fontsize=8, weight=weight)
+    title = example.caption([shortened(name) for name in class_names])
+    panel.text(x + 0.05, y + 0.28, title, fontsize=8, weight=weight)
     for i, c in enumerate(example.shown()):
         top = y + 0.37 + 0.28 * i
         panel.text(x + bars - 0.04, top + 0.1, shortened(class_names[c]), fontsize=6.5, va="center", ha="right")
         for j, (p, colour) in enumerate(((example.teacher[c], TEACHER), (example.student[c], STUDENT))):
             panel.add_patch(Rectangle((x + bars, top + 0.1 * j), BAR * float(p), 0.09, color=colour, linewidth=0))
         panel.plot([x + bars, x + bars], [top - 0.02, top + 0.21], color=INK, linewidth=0.6)
-
-
-def shortened(name: str, most: int = 9) -> str:
-    """Return a name that takes no more than so many letters."""
-    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def pixels(image: Tensor) -> np.ndarray:

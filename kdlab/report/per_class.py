@@ -13,11 +13,9 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
-from kdlab.report.drawing import described, in_style, numbered_image, sheet, tick_classes
+from kdlab.report.drawing import NUMBERED_CLASSES, described, in_style, numbered_image, sheet, tick_classes
 from kdlab.report.palette import SEEN, UNSEEN
 from kdlab.results import Results
-
-COUNTED_CLASSES = 12
 
 
 @in_style
@@ -44,7 +42,7 @@ def per_class_accuracy(
     classes = [c for c in range(len(class_names)) if any((arm, str(c), "none") in rows for arm in arms)]
     if not classes:
         raise ValueError(f"the run has no rows of single classes on {split}")
-    figure = sheet(max(6.0, 0.42 * len(classes) + 2), 1.05 * len(arms) + 1.1)
+    figure = sheet(min(16.0, max(6.0, 0.42 * len(classes) + 2)), 1.05 * len(arms) + 1.1)
     panels = figure.subplots(len(arms), 1, sharex=True, sharey=True, squeeze=False).ravel()
     for panel, arm in zip(panels, arms, strict=True):
         unseen = [c in held_out.get(arm, ()) for c in classes]
@@ -56,7 +54,7 @@ def per_class_accuracy(
                 panel.axvspan(i - 0.5, i + 0.5, color=UNSEEN, alpha=0.2, linewidth=0, zorder=0)
         corrected = [(i, rows[arm, str(c), "prior"]) for i, c in enumerate(classes) if (arm, str(c), "prior") in rows]
         panel.plot([i for i, _ in corrected], [y for _, y in corrected], linestyle="", **CORRECTED)
-        panel.set(ylim=(0, 1.08), yticks=(0, 0.5, 1))
+        panel.set(ylim=(-0.06, 1.08), yticks=(0, 0.5, 1))
         panel.set_title(arm, loc="left")
         panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         panel.grid(axis="y")
@@ -69,6 +67,7 @@ def per_class_accuracy(
     ]
     marks.append(Line2D([], [], linestyle="", label="after correction prior", **CORRECTED))
     if any(held_out.get(arm) for arm in arms):
+        marks = marks if any(how == "prior" for *_, how in rows) else marks[:2]
         figure.legend(handles=marks, loc="outside lower center", ncols=3)
     return described(figure, _accuracies_in_words(rows, arms, classes, class_names, held_out, split))
 
@@ -123,7 +122,7 @@ def confusion_matrices(
         counts = confusion(output, labels)
         shares = counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
         texts = (
-            [[str(n) if n else "" for n in row] for row in counts.tolist()] if len(counts) <= COUNTED_CLASSES else []
+            [[str(n) if n else "" for n in row] for row in counts.tolist()] if len(counts) <= NUMBERED_CLASSES else []
         )
         image = numbered_image(panel, shares.numpy(), norm=norm, cmap=cmap, texts=texts)
         marked = [f"{c}*" if i in held_out.get(name, ()) else c for i, c in enumerate(class_names)]

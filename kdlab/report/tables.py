@@ -66,14 +66,15 @@ def unlabelled_samples(results: Results) -> str:
 def per_class_table(results: Results, class_names: Sequence[str], held_out: Mapping[str, Sequence[int]]) -> Table:
     """Return the accuracy on each class of each arm, as it is; unseen classes in brackets."""
     arms = [fit.arm for fit in results.fits]
-    rows = []
-    for c, name in enumerate(class_names):
-        cells = []
-        for arm in arms:
-            row = results.find(arm, str(c), "accuracy", split=results.shown_split)
-            cell = per_cent(row.value) if row else ""
-            cells.append(f"[{cell}]" if c in held_out.get(arm, ()) else cell)
-        rows.append([name, *cells])
+    wanted = results.shown_split, "none", "accuracy"
+    measured = [row for row in results.rows if (row.split, row.correction, row.metric) == wanted]
+    cells = {
+        (row.arm, row.classes): f"[{per_cent(row.value)}]"
+        if row.classes in map(str, held_out.get(row.arm, ()))
+        else per_cent(row.value)
+        for row in measured
+    }
+    rows = [[name, *(cells.get((arm, str(c)), "") for arm in arms)] for c, name in enumerate(class_names)]
     caption = "Accuracy on each class; in brackets where the arm never saw it"
     return Table("per_class", caption, ["class", *arms], rows)
 
@@ -82,7 +83,7 @@ def fits_table(results: Results) -> Table:
     """Return what each fit took, and whether it was taken from an earlier run."""
     rows = []
     for fit in results.fits:
-        now = "reused" if fit.reused else "trained"
+        now = "trained" if not fit.reused else "reused" if fit.epochs else "given"
         rows.append([fit.arm, now, f"{fit.parameters:,}", str(fit.epochs), f"{fit.seconds:,.1f}", fit.key])
     header = ["fit", "now", "parameters", "epochs", "seconds to train", "content key"]
     return Table("fits", "Fits: equal content keys, equal networks", header, rows, labels=2)

@@ -11,12 +11,11 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
-from kdlab.report.drawing import described, in_style, numbered_image, sheet, tick_classes
-from kdlab.report.images import pixels, shortened
+from kdlab.report.drawing import NUMBERED_CLASSES, described, in_style, numbered_image, sheet, shortened, tick_classes
+from kdlab.report.images import pixels
 from kdlab.report.palette import SEEN, TEACHER, UNSEEN
 
 TEMPERATURES = (1.0, 2.0, 4.0, 8.0, 20.0)
-NUMBERED_CLASSES = 12
 
 
 def soft_targets(logits: Tensor, temperature: float) -> Tensor:
@@ -87,14 +86,14 @@ def softened_targets(
         row[0].axis("off")
         if images is not None:
             row[0].imshow(pixels(images[i]))
-        row[0].set_title(marked[label])
+        row[0].set_title(shortened(marked[label]))
         for j, (panel, t) in enumerate(zip(row[1:], temperatures, strict=True)):
             p = soft_targets(logits[i], t)
             colours = [TEACHER if c == label else SEEN for c in range(len(p))]
             panel.bar(range(len(p)), p.tolist(), 0.8, color=colours)
             panel.set(ylim=(0, 1), yticks=(0, 0.5, 1))
             panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-            tick_classes(panel.xaxis, [shortened(name) for name in marked], most=12)
+            tick_classes(panel.xaxis, marked, most=12)
             lowest = i == len(labels) - 1
             panel.tick_params(labelleft=j == 0, left=j == 0, labelbottom=lowest, bottom=lowest, labelsize="small")
             if i == 0:
@@ -115,12 +114,12 @@ def _in_words(logits: Tensor, label: int, class_names: Sequence[str], temperatur
 
 
 @in_style
-def target_entropy(logits: Tensor, *, used: float | None = None) -> Figure:
+def target_entropy(logits: Tensor, *, used: Sequence[float] = ()) -> Figure:
     """Draw the entropy of the soft targets over the temperature: median, and the middle 50 and 90 % of the samples.
 
     Args:
         logits: (N, C), the teacher's.
-        used: the experiment's temperature, marked; None for none.
+        used: the temperatures of the run's soft targets, marked.
     """
     temperatures = torch.logspace(math.log10(0.5), math.log10(50), 41).tolist()
     levels = torch.tensor([0.05, 0.25, 0.5, 0.75, 0.95], dtype=torch.float64)
@@ -132,8 +131,9 @@ def target_entropy(logits: Tensor, *, used: float | None = None) -> Figure:
     panel.plot(temperatures, lines[2], color=SEEN, label="median")
     most = math.log(logits.shape[1])
     panel.axhline(most, color="0.5", linestyle="--", label=f"uniform: ln {logits.shape[1]}")
-    if used:
-        panel.axvline(used, color=UNSEEN, linestyle=":", label=f"T = {used:g}, this experiment's")
+    for i, t in enumerate(used):
+        label = f"used: T = {', '.join(f'{t:g}' for t in sorted(used))}" if i == 0 else None
+        panel.axvline(t, color=UNSEEN, linestyle=":", label=label)
     panel.set_xscale("log")
     panel.set_xticks((0.5, 1, 2, 4, 8, 20, 50), ("0.5", "1", "2", "4", "8", "20", "50"))
     panel.minorticks_off()
@@ -171,11 +171,9 @@ def class_similarity(
     size = min(8.0, 0.42 * len(names) + 2.2)
     figure = sheet(size + 1.2, size)
     panel = figure.subplots()
-    known = others[~others.isnan()]
-    lowest, highest = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
     few = len(names) <= NUMBERED_CLASSES
     texts = [[_per_cent(p) for p in row] for row in means.tolist()] if few else []
-    norm = Normalize(lowest, highest)
+    norm = Normalize(0, float(others.nan_to_num(0).max()) or 1.0)
     image = numbered_image(panel, others.numpy(), norm=norm, cmap=colormaps["Blues"], texts=texts)
     tick_classes(panel.xaxis, names)
     tick_classes(panel.yaxis, names)
@@ -183,9 +181,9 @@ def class_similarity(
     figure.colorbar(image, ax=panel, label="mean probability", format=PercentFormatter(1), shrink=0.8)
     most = others.nan_to_num(0).flatten().topk(min(5, others.numel() - len(others)))
     pairs = (divmod(int(i), len(means)) for i in most.indices)
-    said = ", ".join(f"{class_names[a]} is given {means[a, b]:.1%} of {class_names[b]}" for a, b in pairs)
-    return described(figure, f"Mean soft target of each true class at T = {temperature:g}. The likest classes: {said}.")
+    said = ", ".join(f"samples of {class_names[a]} get {means[a, b]:.1%} for {class_names[b]}" for a, b in pairs)
+    return described(figure, f"Mean soft target of each true class at T = {temperature:g}. The most alike: {said}.")
 
 
 def _per_cent(p: float) -> str:
-    return "" if math.isnan(p) else f"{100 * p:.0f}" if p >= 0.0995 else f"{100 * p:.1f}"
+    return "" if math.isnan(p) else f"{100 * p:.1f}"

@@ -25,10 +25,10 @@ def summary(results: Results) -> Group:
 def print_run(results: Results, class_names: Sequence[str], page: Path | None, logdir: Path) -> None:
     """Print what a run ends with: one table, what was found, where the page is, and how to see the curves.
 
-    The table is the experiment's comparison with its source, where it has one.
+    The table is the experiment's comparison with its source, where it has one and this run a figure for it.
     """
     console = Console()
-    lines = comparison_lines(results)
+    lines = [line for line in comparison_lines(results) if line.kdlab is not None]
     table = comparison_table(results, lines) if lines else outcome_table(results)
     console.print(Group(_title(results), printed(table)))
     say = {"found": finding(results, class_names), "page": page, "curves": f"tensorboard --logdir {logdir}"}
@@ -58,11 +58,15 @@ def _title(results: Results) -> Text:
     return Text(about, style="bold")
 
 
-def print_report(collection: Collection, page: Path, logdir: Path) -> None:
-    """Print what there is of a sweep, the best points by validation, where the rest is, and how to see the curves."""
+def print_report(collection: Collection, page: Path, logdir: Path | None) -> None:
+    """Print what there is of a sweep, the best points by validation, where the rest is, and how to see the curves.
+
+    `logdir` is None for several folders, which TensorBoard cannot be given at once.
+    """
     console = Console()
     say = [*status_lines(collection)]
     for best in best_by_validation(settings_of(collection.runs, swept_keys(collection.runs))):
         say += best_lines(best)
-    for line in (*say, f"page:   {page}", f"curves: tensorboard --logdir {logdir}"):
+    say += [f"page:   {page}"] + ([f"curves: tensorboard --logdir {logdir}"] if logdir else [])
+    for line in say:
         console.print(line, soft_wrap=True, highlight=False, markup=False)

@@ -250,13 +250,13 @@ def test_each_sample_has_a_panel_of_bars_for_each_temperature():
 
 
 def test_the_entropy_figure_has_the_median_its_bounds_and_the_experiments_temperature():
-    figure = target_entropy(TEACHER_LOGITS, used=4.0)
+    figure = target_entropy(TEACHER_LOGITS, used=[4.0, 1.5])
     (panel,) = figure.axes
     median = {line.get_label(): line for line in panel.lines}["median"]
     for t, value in zip(*median.get_data(), strict=True):
         assert value == pytest.approx(float(torch.quantile(entropies(TEACHER_LOGITS, t), 0.5)))
     assert panel.get_ylim()[1] > math.log(3)
-    assert legend(figure) == ["90 % of the samples", "50 %", "median", "uniform: ln 3", "T = 4, this experiment's"]
+    assert legend(figure) == ["90 % of the samples", "50 %", "median", "uniform: ln 3", "used: T = 1.5, 4"]
     assert "nats" in panel.get_ylabel()
     assert len(legend(target_entropy(TEACHER_LOGITS))) == 4
 
@@ -269,11 +269,12 @@ def test_the_similarity_of_classes_is_the_mean_soft_target_without_its_diagonal(
     assert np.isnan(np.diag(drawn)).all()
     off = ~np.eye(3, dtype=bool)
     assert np.allclose(drawn[off], means.numpy()[off])
-    assert panel.texts[0].get_text() == f"{100 * means[0, 0]:.0f}"
+    assert panel.texts[0].get_text() == f"{100 * means[0, 0]:.1f}"
+    assert panel.images[0].norm.vmin == 0
     assert ticks(panel.xaxis) == ["cat*", "dog", "owl"]
     assert panel.get_title() == "mean soft target at T = 2"
     assert bar.get_ylabel() == "mean probability"
-    assert f"owl is given {means[2, 1]:.1%} of dog" in figure.get_label()
+    assert f"samples of owl get {means[2, 1]:.1%} for dog" in figure.get_label()
 
 
 # The plane.
@@ -399,6 +400,24 @@ def test_classes_may_have_any_name():
     assert svg(figure)
     _, found = some_examples()
     assert png(gallery(found, title="$wrong$", class_names=names))
+
+
+def test_long_names_are_shortened_where_they_stand_in_a_figures_way(recwarn):
+    names = [f"{kind} with a very long name, and a comma" for kind in ("cat", "dog", "owl")]
+    figure = confusion_matrices({"a": torch.eye(3)}, torch.arange(3), class_names=names, held_out={"a": [1]})
+    assert ticks(figure.axes[0].yaxis) == ["cat with a …", "dog with a …*", "owl with a …"]
+    png(figure)
+    assert figure.axes[0].get_position().width > 0.3
+    _, found = some_examples()
+    assert "owl with a … → cat with a …" in {
+        text.get_text() for text in gallery(found, title="x", class_names=names).axes[0].texts
+    }
+
+
+def test_many_classes_do_not_make_a_figure_wider_than_a_page():
+    names = [str(c) for c in range(300)]
+    rows = [Row("a", "test", c, "none", "accuracy", 0.5, 1) for c in ["all", *names]]
+    assert per_class_accuracy(results(rows, ["a"]), class_names=names, held_out={}).get_size_inches()[0] <= 16
 
 
 def test_an_svg_has_no_background_and_its_ink_follows_the_readers_page():

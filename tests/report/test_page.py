@@ -178,7 +178,7 @@ def test_the_page_has_the_question_the_loss_and_all_that_it_takes_to_repeat_the_
     assert equations["distilled"] == "L = 0.9 · 20² · KL(softmax(z_t/20) ‖ softmax(z_s/20)) + 0.1 · CE(z_s, y)"
     assert equations["baseline"] == "L = CE(z_s, y)"
     share = results.find("distilled", "unseen", "accuracy").value
-    assert f"distilled {100 * share:.1f} % of the 46 samples of class 3 that it never saw" in text
+    assert f"distilled: {100 * share:.1f} % of the 46 test samples of class 3 that it never saw" in text
     assert f"python -m kdlab.train {' '.join(RUN)}" in text
     environment = dict(table(page, "environment")[1:])
     assert environment["torch"] == results.environment["torch"]

@@ -228,4 +228,5 @@ def test_the_command_refuses_what_is_no_folder_and_tells_of_an_empty_one(tmp_pat
     assert "no such folder" in missing.stderr
     empty = command(tmp_path)
     assert empty.returncode == 1
-    assert "0 finished" in empty.stdout
+    assert empty.stderr == f"no run in {tmp_path}\n"
+    assert not list(tmp_path.iterdir())

@@ -77,7 +77,7 @@ def test_without_held_out_classes_there_is_one_pair_of_columns():
         (
             [3],
             DARK_KNOWLEDGE,
-            "distilled 92.9 % of the 1,010 samples of class three that it never saw; baseline 0.0 %",
+            "distilled: 92.9 % of the 1,010 test samples of class three that it never saw; baseline: 0.0 %",
         ),
         (
             [],
@@ -118,7 +118,7 @@ def test_a_run_ends_with_one_table_and_three_lines(capsys):
     text = capsys.readouterr().out
     assert sum("━╇" in line for line in text.splitlines()) == 1
     assert text.splitlines()[-3:] == [
-        "found:  distilled 92.9 % of the 1,010 samples of class three that it never saw; baseline 0.0 %",
+        "found:  distilled: 92.9 % of the 1,010 test samples of class three that it never saw; baseline: 0.0 %",
         "page:   out/report.html",
         "curves: tensorboard --logdir out",
     ]
