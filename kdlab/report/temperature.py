@@ -86,7 +86,7 @@ def softened_targets(
         row[0].axis("off")
         if images is not None:
             row[0].imshow(pixels(images[i]))
-        row[0].set_title(shortened(marked[label]))
+        row[0].set_title(shortened(marked[label], most=9))
         for j, (panel, t) in enumerate(zip(row[1:], temperatures, strict=True)):
             p = soft_targets(logits[i], t)
             colours = [TEACHER if c == label else SEEN for c in range(len(p))]
