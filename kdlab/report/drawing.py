@@ -3,7 +3,7 @@
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -95,13 +95,19 @@ def shortened(name: str, most: int = 12) -> str:
     return f"{name if len(name) <= most else name[: most - 1] + '…'}{star}"
 
 
+def luminance(rgb: Sequence[float]) -> float:
+    """Return the relative luminance of a colour in sRGB, 0 for black to 1 for white (WCAG 2.2)."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in rgb]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
 def numbered_image(panel: Axes, grid: Any, *, norm: Normalize, cmap: Colormap, texts: list[list[str]]) -> AxesImage:
     """Draw a grid of numbers as colours, none where it is NaN, with a text in each cell that stands out from it."""
     image = panel.imshow(grid, norm=norm, cmap=cmap, aspect="auto")
     for row, line in enumerate(texts):
         for column, text in enumerate(line):
-            red, green, blue, opacity = cmap(norm(grid[row][column]))
-            light = 0.299 * red + 0.587 * green + 0.114 * blue > 0.55
-            colour = INK if opacity == 0 else "black" if light else "white"
+            *rgb, opacity = cmap(norm(grid[row][column]))
+            # Where black and white stand out equally, by WCAG's contrast ratio.
+            colour = INK if opacity == 0 else "black" if luminance(rgb) > 0.179 else "white"
             panel.text(column, row, text, ha="center", va="center", color=colour, fontsize="x-small")
     return image

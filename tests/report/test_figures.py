@@ -6,6 +6,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from matplotlib import colormaps
+from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -25,7 +27,7 @@ from kdlab.report import (
     target_entropy,
     unseen_accuracy,
 )
-from kdlab.report.drawing import DPI, INK, INK_ON_DARK
+from kdlab.report.drawing import DPI, INK, INK_ON_DARK, luminance, numbered_image, sheet
 from kdlab.report.palette import SEEN, TEACHER, UNSEEN, colours, line_styles
 from kdlab.report.temperature import TEMPERATURES, entropies, mean_soft_targets, soft_targets, telling_samples
 from kdlab.results import Fit, Results, Row
@@ -429,18 +431,26 @@ def test_an_svg_has_no_background_and_its_ink_follows_the_readers_page():
     assert text == svg(loss_curves(CURVES))
 
 
-def _luminance(colour: str) -> float:
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+def contrast(one: object, other: object) -> float:
+    lighter, darker = sorted((luminance(to_rgb(one)), luminance(to_rgb(other))), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
 
 
 @pytest.mark.parametrize("paper", ["#ffffff", "#10161d"])
 def test_the_colours_that_carry_meaning_stand_out_on_light_and_dark_pages(paper):
     # WCAG 2.2, success criterion 1.4.11: 3 to 1 for what is no text.
     for colour in {SEEN, UNSEEN, TEACHER}:
-        lighter, darker = sorted((_luminance(colour), _luminance(paper)), reverse=True)
-        assert (lighter + 0.05) / (darker + 0.05) >= 3
+        assert contrast(colour, paper) >= 3
+
+
+def test_numbers_stand_out_from_their_cells():
+    # The same, 1.4.3: 4.5 to 1 for text.
+    panel = sheet(4, 4).subplots()
+    grid = np.linspace(0, 1, 100).reshape(10, 10)
+    for cmap in (colormaps["Blues"], colormaps["viridis"]):
+        numbered_image(panel, grid, norm=Normalize(0, 1), cmap=cmap, texts=[["x"] * 10] * 10)
+        for text, value in zip(panel.texts[-100:], grid.ravel(), strict=True):
+            assert contrast(text.get_color(), cmap(value)[:3]) >= 4.5
 
 
 @pytest.mark.parametrize("count", [2, 7, 12])
