@@ -99,7 +99,7 @@ def test_other_splits_can_be_measured_afterwards_without_a_false_alarm(finished,
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda folder: (folder / "results.json").unlink(), r"results\.json: not readable"),
+        (lambda folder: (folder / "results.json").unlink(), "holds no finished run"),
         (lambda folder: (folder / "results.json").write_text("{"), r"results\.json: not readable as JSON"),
         (lambda folder: (folder / "checkpoints" / "soft.pt").unlink(), r"soft\.pt: no such file"),
         (lambda folder: edit(folder, "kdlab.models.MLP", "my_package.Gone"), r"teacher\.net cannot be built"),
@@ -118,7 +118,7 @@ def test_a_folder_that_holds_no_finished_run_is_an_error_that_names_the_file(fin
 def test_an_error_is_told_without_a_traceback(tmp_path):
     done = command(tmp_path)
     assert done.returncode == 1
-    assert "results.json: not readable" in done.stderr
+    assert "holds no finished run: it has no results.json" in done.stderr
     assert "Traceback" not in done.stderr
 
 

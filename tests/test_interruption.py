@@ -138,6 +138,6 @@ def test_a_sweep_killed_at_random_moments_ends_with_the_table_of_one_that_was_no
         assert len(list(outputs.rglob("results.json"))) == 6
     assert_same_fits(disturbed, undisturbed)
     assert len(store_of(disturbed).entries()) == 2 + 2 + 6
-    boards = {path.name for path in undisturbed.glob("outputs/dark_knowledge/*/tensorboard/*")}
-    assert {path.name for path in disturbed.glob("outputs/dark_knowledge/*/tensorboard/*")} == boards
+    boards = {path.name for path in undisturbed.glob("outputs/dark_knowledge/*/tensorboard/*/")}
+    assert {path.name for path in disturbed.glob("outputs/dark_knowledge/*/tensorboard/*/")} == boards
     assert not list(disturbed.rglob("*.part"))
