@@ -48,17 +48,7 @@ def decision_regions(
     for panel, (name, p) in zip(panels, probabilities.items(), strict=False):
         _draw_regions(panel, p, palette, extent)
         for c, class_name in enumerate(class_names):
-            mine = inputs[labels == c].numpy()
-            unseen = c in held_out
-            panel.scatter(
-                mine[:, 0],
-                mine[:, 1],
-                s=10,
-                marker="x" if unseen else "o",
-                linewidths=0.7 if unseen else 0,
-                color=palette[c],
-                label=f"class {class_name}{' (held out)' if unseen else ''}",
-            )
+            _draw_samples(panel, inputs[labels == c], class_name, palette[c], unseen=c in held_out)
         panel.set(title=name, xlim=extent[:2], ylim=extent[2:], aspect="equal")
     for panel in panels[len(probabilities) :]:
         panel.remove()
@@ -70,6 +60,18 @@ def decision_regions(
     return described(
         figure,
         f"Decision regions and contours of the probabilities, side by side{crosses}. Shares of the plane: {said}.",
+    )
+
+
+def _draw_samples(panel: Any, inputs: Tensor, class_name: str, colour: np.ndarray, *, unseen: bool) -> None:
+    panel.scatter(
+        inputs[:, 0].numpy(),
+        inputs[:, 1].numpy(),
+        s=10,
+        marker="x" if unseen else "o",
+        linewidths=0.7 if unseen else 0,
+        color=colour,
+        label=f"class {class_name}{' (held out)' if unseen else ''}",
     )
 
 
