@@ -141,16 +141,23 @@ def planned(multirun: Path) -> list[tuple[str, ...]]:
     return [tuple(point) for point in points]
 
 
-def command_of(run: Run) -> str | None:
-    """Return the command that the run came from: of a sweep's point, that of the sweep."""
-    multirun = run.folder.parent / "multirun.yaml"
-    command = run.results.environment.get("command")
-    if not multirun.exists():
-        return command
+def commands_of(runs: Iterable[Run]) -> list[str]:
+    """Return the commands that the runs came from, each once: for all points of a sweep, that of the sweep."""
+    found: dict[Path, str | None] = {}  # a sweep's record is read once
+    for run in runs:
+        multirun = run.folder.parent / "multirun.yaml"
+        origin = multirun if multirun.exists() else run.folder
+        if origin not in found:
+            own = run.results.environment.get("command")
+            found[origin] = (_sweep_command(multirun) if origin == multirun else None) or own
+    return list(dict.fromkeys(filter(None, found.values())))
+
+
+def _sweep_command(multirun: Path) -> str | None:
     try:
         return repeating(OmegaConf.load(multirun).hydra, sweep=True)
     except (OSError, AttributeError, TypeError, OmegaConfBaseException):  # of another tool, or damaged
-        return command
+        return None
 
 
 def _overrides(run: Path) -> tuple[str, ...]:

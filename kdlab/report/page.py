@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 from PIL import Image
 
-from kdlab.report.collection import Collection, command_of
+from kdlab.report.collection import Collection, commands_of
 from kdlab.report.comparison import comparison_lines, comparison_table
 from kdlab.report.drawing import MOST_VECTORS, png, svg
 from kdlab.report.findings import finding
@@ -30,9 +30,7 @@ from kdlab.results import Results
 
 CSS_PIXELS_PER_INCH = 96
 THUMBNAIL = 64
-templates = Environment(
-    loader=PackageLoader("kdlab.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-)  # fmt: skip
+templates = Environment(loader=PackageLoader("kdlab.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
 
 
 class Picture(NamedTuple):
@@ -58,11 +56,11 @@ class Gallery(NamedTuple):
 
 def picture(name: str, title: str, figure: Figure) -> Picture:
     """Return a figure for a page: as vectors, or as pixels where there would be too many of those."""
-    pixels, vectors = png(figure), svg(figure).encode()
+    raster, vectors = png(figure), svg(figure).encode()
     heavy = len(vectors) > MOST_VECTORS
-    source = _data_uri("image/png", pixels) if heavy else _data_uri("image/svg+xml", vectors)
+    source = _data_uri("image/png", raster) if heavy else _data_uri("image/svg+xml", vectors)
     width, height = (round(CSS_PIXELS_PER_INCH * inches) for inches in figure.get_size_inches())
-    return Picture(name, title, str(figure.get_label()), source, width, height, heavy, pixels)
+    return Picture(name, title, str(figure.get_label()), source, width, height, heavy, raster)
 
 
 def run_page(
@@ -138,7 +136,7 @@ def sweep_page(
         outcome=settings_table(settings, keys),
         pictures=pictures,
         fits=arms_table(runs),
-        commands=list(dict.fromkeys(filter(None, map(command_of, runs)))),
+        commands=commands_of(runs),
         environment=environment_table([it.environment for it in results]),
         config=as_yaml(results[0].config) if results else "",
     )
