@@ -4,7 +4,7 @@ import os
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -61,6 +61,14 @@ def mnist_folder(tmp_path: Path) -> Path:
 def own_outputs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Let no test find another's fits, or leave its own beside the project."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def own_arithmetic() -> Iterator[None]:
+    """Let no test find torch in the deterministic mode that another's run on a GPU switched on."""
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.use_deterministic_algorithms(deterministic)
 
 
 @pytest.fixture

@@ -35,8 +35,10 @@ def figures(folder: Path) -> set[str]:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
-    longer = ["teacher.max_epochs=6", "student.max_epochs=6", "data.passes_per_epoch=5", "loss.temperature=20"]
-    tiny(folder, "data=digits", "data.held_out_classes=[3]", "+arms.baseline.targets=truth", *longer)
+    longer = ["teacher.max_epochs=6", "student.max_epochs=6", "data.passes_per_epoch=5"]
+    # At T = 20 the default rate is near the edge, and in which precision a student falls over it is chance.
+    hot = ["loss.temperature=20", "optimizer.lr=0.02"]
+    tiny(folder, "data=digits", "data.held_out_classes=[3]", "+arms.baseline.targets=truth", *longer, *hot)
     return folder
 
 

@@ -19,8 +19,8 @@ from kdlab.recipes import fill_in
 from kdlab.train import CONFIGS
 
 BASE = [
-    "+experiment=dark_knowledge", "data=digits", "trainer=cpu", "model@teacher.net=mlp_30", "model@student.net=mlp_4",
-    "+arms.hard.targets=teacher_hard",
+    "+experiment=dark_knowledge", "data=digits", "trainer=cpu", "trainer.precision=32-true",
+    "model@teacher.net=mlp_30", "model@student.net=mlp_4", "+arms.hard.targets=teacher_hard",
 ]  # fmt: skip
 TEACHER, LABELS, SOFT, HARD = "teacher", "baseline", "distilled", "hard"
 ALL, STUDENTS, TAUGHT = {TEACHER, LABELS, SOFT, HARD}, {LABELS, SOFT, HARD}, {SOFT, HARD}
@@ -99,8 +99,6 @@ def base() -> dict[str, str]:
 )
 def test_a_key_changes_with_what_changes_the_fit_and_with_nothing_else(base, override, changed):
     extra = ["data.val_size=0.1", "data.held_out_classes=[1]"] if override == "data=blobs" else []
-    if override == "trainer=auto" and torch.cuda.is_available():
-        pytest.skip("here this means another precision")
     now = keys(override, *extra)
     assert {arm for arm in base if now[arm] != base[arm]} == changed
 
