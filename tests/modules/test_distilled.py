@@ -50,9 +50,12 @@ def classifier(net: nn.Module, lr: float = 0.1) -> Classifier:
     return Classifier(net, optimizer=partial(SGD, lr=lr), schedule=constant)
 
 
-def train(module: TrainedNetwork, data: ClassificationData, folder: Path, epochs: int = 3, **view: object) -> Tensor:
-    view = {"held_out": data.held_out, "augment": nn.Identity(), "order_seed": 0} | view
-    net = fit("arm", module, data.for_fit(**view), max_epochs=epochs, seed=0, hardware=CPU, board=folder / "board").net
+def train(
+    module: TrainedNetwork, data: ClassificationData, folder: Path, epochs: int = 3, hardware: Hardware = CPU,
+    **view: object,
+) -> Tensor:  # fmt: skip
+    view = data.for_fit(**{"held_out": data.held_out, "augment": nn.Identity(), "order_seed": 0} | view)
+    net = fit("arm", module, view, max_epochs=epochs, seed=0, hardware=hardware, board=folder / "board").net
     return torch.cat([p.detach().flatten() for p in net.parameters()])
 
 
@@ -154,13 +157,16 @@ def test_the_same_fit_twice_gives_the_same_weights(stripes, tmp_path, augment):
     assert not torch.equal(first, train(classifier(net()), stripes, tmp_path / "3", augment=augment, order_seed=1))
 
 
-def test_validation_figures_are_over_samples_not_averaged_over_batches(stripes, tmp_path, monkeypatch):
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_validation_figures_are_over_samples_not_averaged_over_batches(stripes, tmp_path, monkeypatch, precision):
     monkeypatch.setattr(data_module, "SAMPLES_PER_FETCH", 7)
     assert len(stripes.val_ids) % 7
     module = classifier(student(), lr=0.5)
-    train(module, stripes, tmp_path, epochs=2)
+    train(module, stripes, tmp_path, epochs=2, hardware=Hardware(torch.device("cpu"), precision))
     labels = stripes.train.labels[stripes.val_ids]
-    logits = logits_of(module.net, stripes.train.inputs[stripes.val_ids], stripes.scale, CPU.device)
+    inputs = stripes.train.inputs[stripes.val_ids]
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed"):
+        logits = logits_of(module.net, inputs, stripes.scale, CPU.device, batch_size=7)
     metrics = module.trainer.callback_metrics
     assert metrics["val/accuracy_seen"].item() == pytest.approx((logits.argmax(1) == labels).float().mean().item())
     assert metrics["val/loss"].item() == pytest.approx(nn.functional.cross_entropy(logits, labels).item(), rel=1e-5)
