@@ -1,7 +1,7 @@
 """Time one distillation epoch of 784-800-800-10 on MNIST (batch 128) three ways, alternating, and print the medians.
 
-- `kdlab`, `kdlab_fp32`: a whole `kdlab.fit.fit` of one epoch, as an experiment runs it (Lightning, DataModule, cached
-  teacher logits, TensorBoard), from its call to its return; at kdlab's default precision and in float32.
+- `kdlab`, `kdlab_fp32`: a whole `kdlab.fits.fit.fit` of one epoch, as an experiment runs it (Lightning, DataModule,
+  cached teacher logits, TensorBoard), from its call to its return; at kdlab's default precision and in float32.
 - `bare`, `bare_fp32`: a plain loop over tensors with cached teacher probabilities, at the same two precisions.
 - `conventional_fp32`: what is usually written: a `DataLoader` with per-sample transforms, a live 784-1200-1200-10
   teacher, the loss read each step; with 0 or 2 worker processes, whichever is faster on this machine.
@@ -30,8 +30,8 @@ from torchvision.datasets import MNIST
 
 from kdlab import hardware
 from kdlab.data import MNISTData
-from kdlab.fit import fit
-from kdlab.inference import logits_of
+from kdlab.fits.fit import fit
+from kdlab.fits.logits import logits_of
 from kdlab.losses import DistillationLoss
 from kdlab.models import MLP
 from kdlab.modules import CachedTeacher, Distilled

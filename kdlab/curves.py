@@ -4,7 +4,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from kdlab.whole_files import write_csv
+from kdlab.files import write_csv
 
 Point = tuple[int, str, float]
 COLUMNS = ("epoch", "figure", "value")

@@ -24,7 +24,7 @@ class DataNotFound(DataError):
 
 
 class Terminated(BaseException):
-    """The process was asked to end (SIGTERM): no failure of what it did, and nothing that should catch it."""
+    """The process received SIGTERM. A BaseException, so that `except Exception` cannot swallow it."""
 
 
 class Diverged(KdlabError):

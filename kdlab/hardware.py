@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import torch
 
+from kdlab.limits import integer, is_integer
+
 ACCELERATORS = ("auto", "cpu", "gpu")
 PRECISIONS = ("auto", "32-true", "bf16-mixed")
 
@@ -41,8 +43,8 @@ def choose(accelerator: str, precision: str, devices: int = 1) -> Hardware:
     if accelerator == "gpu" and not torch.cuda.is_available():
         problems.append("accelerator=gpu: this machine has no usable GPU; take trainer=auto or trainer=cpu")
     on_gpu = accelerator != "cpu" and torch.cuda.is_available()
-    if not isinstance(devices, int) or isinstance(devices, bool) or devices < 1:
-        problems.append(f"devices={devices}: must be an integer of at least 1")
+    if not is_integer(devices):
+        problems += integer("devices", devices)
     elif on_gpu and devices > torch.cuda.device_count():
         problems.append(f"devices={devices}: this machine shows {torch.cuda.device_count()} GPUs")
     if problems:

@@ -1,42 +1,45 @@
-"""The story of one experiment: data → plan → teacher → arms → evaluation → results."""
+"""The story of one experiment: config → data → plans → teachers → arms → rows → results."""
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from filelock import FileLock
-from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
 
 from kdlab import hardware
-from kdlab.bench import Bench
-from kdlab.checks import check
-from kdlab.content_hash import code_hash
-from kdlab.cost import cost_rows
+from kdlab.config.compose import ComposedConfig, as_yaml
+from kdlab.config.experiment import Experiment, StoreSettings
+from kdlab.config.read import read as read_config
+from kdlab.config.recipes import generations
 from kdlab.curves import write_curves
 from kdlab.data import load
-from kdlab.evaluate import Evaluation, Judged, evaluate
-from kdlab.illustrate import Curves, illustrate
-from kdlab.plan import Plan, plan_fits
-from kdlab.recipes import fill_in, objective
+from kdlab.files import remove_scratch
+from kdlab.fits.boards import hyperparameters, log_outcome, outcome
+from kdlab.fits.context import Context
+from kdlab.fits.objective import equation_of
+from kdlab.fits.obtain import obtain
+from kdlab.fits.plan import Plan, plan_fits
+from kdlab.fits.trained import Trained
+from kdlab.hashing import code_hash
+from kdlab.measure.cost import cost_rows
+from kdlab.measure.networks import Measured, measure_networks
 from kdlab.report import comparison_lines, print_run, write_comparison
-from kdlab.report.page import as_yaml
+from kdlab.report.run import illustrate
 from kdlab.results import InvalidResults, Results, read, write
 from kdlab.store import Store
-from kdlab.tensorboard import hyperparameters, log_outcome, outcome
-from kdlab.training import obtain
 
-PACKAGE = Path(__file__).parent
-CODE_HASH = code_hash(PACKAGE)
+CODE_HASH = code_hash(Path(__file__).parent)
 GIVEN = "nothing: its weights were given"
+# Parts of the config that change nothing that a run finds.
+WITHOUT_EFFECT = ("question", "store", "trainer", "figures")
 
 log = logging.getLogger(__name__)
 
 
 def run(
-    config: DictConfig, folder: Path, *, began: float = 0.0, sweep: Path | None = None, command: str = ""
+    config: ComposedConfig, folder: Path, *, began: float = 0.0, sweep: Path | None = None, command: str = ""
 ) -> tuple[Results, bool]:
     """Run the experiment that `config` describes, and write all it found below `folder`.
 
@@ -58,94 +61,92 @@ def run(
         Diverged: when a fit's loss is no longer finite.
         StoreError: when the store cannot be used.
     """
-    check(config, in_sweep=sweep is not None)
-    asked_for = instantiate(config.data, _convert_="all")
-    data = load(asked_for)
-    if data is not asked_for:
-        check(config, data, in_sweep=sweep is not None)
-    config = fill_in(config, data)
-    devices = hardware.choose(config.trainer.accelerator, config.trainer.precision, config.trainer.devices)
-    bench = Bench(data, devices, folder, _store(config, began), sweep)
+    experiment = read_config(config, in_sweep=sweep is not None)
+    data = load(experiment.data)
+    if data is not experiment.data:
+        experiment = read_config(config, data, in_sweep=sweep is not None)
+    trainer = experiment.trainer
+    devices = hardware.choose(trainer.accelerator, trainer.precision, trainer.devices)
+    context = Context(data, devices, folder, _store(experiment.store, began), sweep)
     if sweep is None:
-        return _run(config, bench, command)
-    with FileLock(folder / ".lock"):  # should the same sweep be running twice
-        return _run(config, bench, command)
+        return _run(experiment, context, command)
+    with FileLock(folder / ".lock"):  # the same sweep may be running twice
+        return _run(experiment, context, command)
 
 
-def _store(config: DictConfig, began: float) -> Store | None:
-    if config.store.folder is None:
+def _store(settings: StoreSettings, began: float) -> Store | None:
+    if settings.folder is None:
         return None
-    return Store(Path(config.store.folder).expanduser(), redo_before=began if config.store.refresh else 0.0)
+    return Store(Path(settings.folder).expanduser(), redo_before=began if settings.refresh else 0.0)
 
 
-def _run(config: DictConfig, bench: Bench, command: str) -> tuple[Results, bool]:
-    plans = plan_fits(config, bench)
-    planned = Results(
-        experiment=config.name,
-        dataset=bench.data.name,
-        seed=config.seed,
-        held_out_classes=bench.data.held_out,
-        config=OmegaConf.to_container(config, resolve=True),  # type: ignore[arg-type]
-        environment=hardware.environment(bench.hardware)
-        | {"code": CODE_HASH, "data": bench.data.checksum(), "command": command},
-        fits=[],
-        rows=[],
-        equations={arm: GIVEN if plan.loaded else objective(plan.recipe) for arm, plan in plans.items()},
-    )
-    wanted = config.figures or (config.figures is None and bench.sweep is None)
-    page = bench.folder / "report.html"
-    earlier = _finished(planned, [plan.key for plan in plans.values()], bench)
-    if earlier and (page.exists() or not wanted):
+def _run(experiment: Experiment, context: Context, command: str) -> tuple[Results, bool]:
+    plans = plan_fits(experiment.recipes, context)
+    planned = _planned(experiment, plans, context, command)
+    with_page = experiment.figures or (experiment.figures is None and context.sweep is None)
+    page = context.folder / "report.html"
+    earlier = _finished(planned, [plan.key for plan in plans.values()], context)
+    if earlier and (page.exists() or not with_page):
         return earlier, False
     page.unlink(missing_ok=True)
-    _announce(config, bench)
+    remove_scratch(context.folder)
+    _announce(experiment, context)
 
-    teacher = obtain(plans["teacher"], bench, None)
-    arms = {arm: obtain(plan, bench, teacher) for arm, plan in plans.items() if arm != "teacher"}
-    fits = {"teacher": teacher} | arms
+    trained: dict[str, Trained] = {}
+    for names in generations(experiment.recipes):
+        trained |= zip(names, obtain([plans[name] for name in names], context, trained), strict=True)
+    fits = {name: trained[name] for name in plans}
 
-    nets = {name: Judged(fit.net, fit.held_out) for name, fit in fits.items()}
-    evaluation = evaluate(
-        bench,
-        nets,
-        splits=config.evaluation.splits,
-        shared_offset=config.evaluation.prior_offsets == "shared",
-    )
-    if config.evaluation.cost:
-        checkpoints = bench.folder / "checkpoints"
-        evaluation.rows.extend(cost_rows({name: fit.net for name, fit in fits.items()}, checkpoints, bench.data))
-    results = replace(planned, fits=[fit.record for fit in fits.values()], rows=evaluation.rows)
-    curves = {name: fit.curve for name, fit in fits.items()}
-    write_curves(curves, bench.folder / "curves.csv")
-    drawn = wanted and _drawn(bench, nets, curves, evaluation, results)
+    measured = measure_networks(context, fits, experiment.evaluation)
+    if experiment.evaluation.cost:
+        measured.rows.extend(cost_rows(fits, context.folder / "checkpoints", context.data))
+    results = msgspec.structs.replace(planned, fits=[fit.record for fit in fits.values()], rows=measured.rows)
+    write_curves({name: fit.curve for name, fit in fits.items()}, context.folder / "curves.csv")
+    drawn = with_page and _drawn(context, fits, measured, results)
     if lines := comparison_lines(results):
-        write_comparison(results, lines, bench.folder / "comparison.csv")
-    _log_outcomes(plans, results, bench)
-    write(results, bench.folder / "results.json")
-    print_run(results, bench.data.class_names, page if drawn else None, bench.sweep or bench.folder)
+        write_comparison(results, lines, context.folder / "comparison.csv")
+    _log_outcomes(plans, results, context)
+    write(results, context.folder / "results.json")
+    print_run(results, context.data.class_names, page if drawn else None, context.sweep or context.folder)
     return results, not all(fit.reused for fit in results.fits)
 
 
-def _drawn(bench: Bench, nets: Mapping[str, Judged], curves: Curves, evaluation: Evaluation, results: Results) -> bool:
-    """Draw the figures and the page; return whether that went well: it must not cost the results where it does not."""
+def _planned(experiment: Experiment, plans: Mapping[str, Plan], context: Context, command: str) -> Results:
+    """Return the results as they will be, without fits and rows."""
+    environment = hardware.environment(context.hardware)
+    return Results(
+        experiment=experiment.name,
+        dataset=context.data.name,
+        seed=experiment.seed,
+        held_out_classes=context.data.held_out,
+        config=dict(experiment.config),
+        environment=environment | {"code": CODE_HASH, "data": context.data.checksum(), "command": command},
+        fits=[],
+        rows=[],
+        equations={name: GIVEN if plan.given else equation_of(plan.recipe) for name, plan in plans.items()},
+    )
+
+
+def _drawn(context: Context, fits: Mapping[str, Trained], measured: Measured, results: Results) -> bool:
+    """Draw the figures and the page; return whether that went well. A fault in a figure must not cost the results."""
     try:
-        illustrate(bench, nets, curves, evaluation, results)
+        illustrate(context, fits, measured, results)
     except Exception:  # in a figure of data that nobody thought of
-        log.exception("the figures could not be drawn; python -m kdlab.illustrate %s tries again", bench.folder)
+        log.exception("the figures could not be drawn; python -m kdlab.report %s tries again", context.folder)
         return False
     return True
 
 
-def _log_outcomes(plans: Mapping[str, Plan], results: Results, bench: Bench) -> None:
-    for arm, plan in plans.items():
-        with bench.holding(plan.key, arm):
-            board = bench.board(arm, plan.key)
-            log_outcome(board, hyperparameters(plan, results), outcome(arm, results), as_yaml(plan.contents))
+def _log_outcomes(plans: Mapping[str, Plan], results: Results, context: Context) -> None:
+    for name, plan in plans.items():
+        with context.locked(plan.key, name):
+            board = context.board(name, plan.key)
+            log_outcome(board, hyperparameters(plan, results), outcome(name, results), as_yaml(plan.contents))
 
 
-def _finished(planned: Results, keys: list[str], bench: Bench) -> Results | None:
+def _finished(planned: Results, keys: list[str], context: Context) -> Results | None:
     """Return the results that this folder holds already, if they are what the run would find; remove any others."""
-    path = bench.folder / "results.json"
+    path = context.folder / "results.json"
     if not path.exists():
         return None
     try:
@@ -153,7 +154,7 @@ def _finished(planned: Results, keys: list[str], bench: Bench) -> Results | None
     except InvalidResults as error:
         log.warning("%s; it is made anew", error)
         found = None
-    redo = bench.store is not None and path.stat().st_mtime < bench.store.redo_before
+    redo = context.store is not None and path.stat().st_mtime < context.store.redo_before
     if found and not redo and [fit.key for fit in found.fits] == keys and _asked(found) == _asked(planned):
         log.info("finished before")
         return found
@@ -162,14 +163,12 @@ def _finished(planned: Results, keys: list[str], bench: Bench) -> Results | None
 
 
 def _asked(results: Results) -> tuple[Any, ...]:
-    """Return what makes two runs the same: the config, less where fits are kept, the code and the data."""
-    config = {
-        key: value for key, value in results.config.items() if key not in ("question", "store", "trainer", "figures")
-    }
+    """Return what two runs must share to find the same: data set, config, code and data."""
+    config = {key: value for key, value in results.config.items() if key not in WITHOUT_EFFECT}
     return results.dataset, config, *(results.environment.get(name) for name in ("code", "data"))
 
 
-def _announce(config: DictConfig, bench: Bench) -> None:
-    held_out = ", ".join(bench.data.class_names[c] for c in bench.data.held_out) or "none"
-    log.info("%s on %s, seed %d, held-out classes: %s", config.name, bench.data.name, config.seed, held_out)
-    log.info("device: %s, precision: %s", bench.hardware.device, bench.hardware.precision)
+def _announce(experiment: Experiment, context: Context) -> None:
+    held_out = ", ".join(context.data.class_names[c] for c in context.data.held_out) or "none"
+    log.info("%s on %s, seed %d, held-out classes: %s", experiment.name, context.data.name, experiment.seed, held_out)
+    log.info("device: %s, precision: %s", context.hardware.device, context.hardware.precision)

@@ -1,26 +1,26 @@
 """The schema of results.json: what a run found, written whole or not at all, and checked when read."""
 
-import json
-from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
+
+import msgspec
 
 from kdlab.errors import KdlabError
-from kdlab.whole_files import write_json
+from kdlab.files import write_json
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 SPLITS = ("train", "val", "test")
 Correction = Literal["none", "prior", "oracle"]
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One number of a result.
 
     `arm`: teacher, baseline, distilled, …, or bayes, the Bayes rule where it is known.
     `split`: what it was measured on (train, val, test), or distribution or cost for what needs no samples.
     `classes`: all, seen, unseen, or a class index. `correction`: none, prior or oracle.
-    `metric`: accuracy (0 to 1), errors (a count), nll (nats), ece (0 to 1), agreement (with the teacher, 0 to 1),
+    `metric`: accuracy (0 to 1), errors (a count), nll (nats), ece (0 to 1), agreement (with the arm's teacher, 0 to 1),
     offset (what a correction adds to a logit); where the posterior is known excess_risk and bayes_agreement (0 to 1),
     bayes_error (0 to 1) and its standard_error; as cost parameters, bytes and latency_ms.
     `n`: samples behind it, 0 for what is exact.
@@ -31,13 +31,15 @@ class Row:
     classes: str
     correction: Correction
     metric: str
-    value: float
+    value: int | float
     n: int
 
 
-@dataclass(frozen=True)
-class Fit:
-    """One trained network: `key` is its content key, `reused` whether it was taken from an earlier run."""
+class Fit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One trained network: `key` is its content key, `reused` whether it was taken from an earlier run.
+
+    Of a student, `targets` says what it learned from, and `teacher` names the fit that it is compared with.
+    """
 
     arm: str
     key: str
@@ -45,10 +47,11 @@ class Fit:
     epochs: int
     seconds: float
     parameters: int
+    targets: str | None = None
+    teacher: str | None = None
 
 
-@dataclass(frozen=True)
-class Results:
+class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """All that a run found; `equations` has what each fit minimizes."""
 
     experiment: str
@@ -59,7 +62,7 @@ class Results:
     environment: dict[str, Any]
     fits: list[Fit]
     rows: list[Row]
-    equations: dict[str, str] = field(default_factory=dict)
+    equations: dict[str, str] = {}
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -68,10 +71,17 @@ class Results:
         splits = [row.split for row in self.rows if row.metric == "accuracy"]
         return "test" if "test" in splits or not splits else splits[-1]
 
+    @cached_property
+    def _rows_by_place(self) -> dict[tuple[str, ...], Row]:
+        return {(r.arm, r.split, r.classes, r.correction, r.metric): r for r in reversed(self.rows)}
+
     def find(self, arm: str, classes: str, metric: str, correction: str = "none", split: str = "test") -> Row | None:
         """Return the one row with these properties, if there is one."""
-        wanted = (arm, split, classes, correction, metric)
-        return next((r for r in self.rows if (r.arm, r.split, r.classes, r.correction, r.metric) == wanted), None)
+        return self._rows_by_place.get((arm, split, classes, correction, metric))
+
+
+class _Version(msgspec.Struct):
+    schema_version: int
 
 
 class InvalidResults(KdlabError, ValueError):
@@ -79,50 +89,39 @@ class InvalidResults(KdlabError, ValueError):
 
 
 def write(results: Results, path: Path) -> None:
-    """Write results.json atomically: a reader finds the whole file or none.
+    """Write results.json; a reader finds the whole file or none.
 
     Raises:
         ValueError: when a value is not finite.
     """
-    write_json(asdict(results), path)
+    write_json(msgspec.to_builtins(results), path)
 
 
 def read(path: Path) -> Results:
-    """Read results.json.
+    """Read results.json, of this schema or of an earlier one.
 
     Raises:
         InvalidResults: naming the file and what is wrong with it.
     """
     try:
-        content = json.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InvalidResults(f"{path}: not readable as JSON: {error}") from error
-    if isinstance(content, dict) and content.get("schema_version") == 1:  # which did not tell the equations
-        content |= {"equations": {}, "schema_version": SCHEMA_VERSION}
-    if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
-        version = content.get("schema_version") if isinstance(content, dict) else None
-        raise InvalidResults(f"{path}: schema_version is {version}, this kdlab reads {SCHEMA_VERSION}")
-    try:
-        content["fits"] = [_build(Fit, item) for item in content["fits"]]
-        content["rows"] = [_build(Row, item) for item in content["rows"]]
-        return _build(Results, content)
-    except (KeyError, TypeError, ValueError) as error:
+        text = path.read_bytes()
+        version = msgspec.json.decode(text, type=_Version).schema_version
+        if not 1 <= version <= SCHEMA_VERSION:
+            raise InvalidResults(f"{path}: schema_version is {version}, this kdlab reads 1 to {SCHEMA_VERSION}")
+        results = msgspec.json.decode(text, type=Results)
+        return results if version == SCHEMA_VERSION else _upgraded(results)
+    except (OSError, msgspec.MsgspecError, RecursionError) as error:
         raise InvalidResults(f"{path}: not a results.json of schema {SCHEMA_VERSION}: {error}") from error
 
 
-def _build(kind: Any, item: dict[str, Any]) -> Any:
-    expected = {field.name: field.type for field in fields(kind)}
-    if set(item) != set(expected):
-        raise ValueError(f"{kind.__name__} has the keys {sorted(item)}, not {sorted(expected)}")
-    for name, wanted in expected.items():
-        value = item[name]
-        if wanted is Correction:
-            right = value in get_args(Correction)
-        elif wanted is float:
-            right = isinstance(value, int | float) and not isinstance(value, bool)
-        else:
-            container: Any = getattr(wanted, "__origin__", wanted)
-            right = isinstance(value, container) and (wanted is bool or not isinstance(value, bool))
-        if not right:
-            raise ValueError(f"{kind.__name__}.{name} is {value!r}")
-    return kind(**item)
+def _upgraded(results: Results) -> Results:
+    """Return results of schema 1 or 2 with what these leave to the config: what each student learned from."""
+    shared, arms = results.config.get("student") or {}, results.config.get("arms") or {}
+
+    def told(fit: Fit) -> Fit:
+        if fit.arm == "teacher":
+            return fit
+        targets = (arms.get(fit.arm) or {}).get("targets", shared.get("targets"))
+        return msgspec.structs.replace(fit, targets=targets, teacher="teacher")
+
+    return msgspec.structs.replace(results, fits=[told(fit) for fit in results.fits], schema_version=SCHEMA_VERSION)

@@ -5,6 +5,8 @@ import math
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from kdlab.limits import share
+
 
 def constant(optimizer: Optimizer, total_steps: int) -> LambdaLR:
     """Keep the learning rate as it is."""
@@ -19,8 +21,8 @@ def cosine(optimizer: Optimizer, total_steps: int, *, warmup: float = 0.0) -> La
     Raises:
         ValueError: when `warmup` is not in [0, 1).
     """
-    if not (isinstance(warmup, int | float) and 0 <= warmup < 1):
-        raise ValueError(f"warmup={warmup}: the share of steps spent rising must lie in [0, 1)")
+    if problems := share("warmup", warmup, "the share of steps spent rising", one=False):
+        raise ValueError(*problems)
     rising = warmup * total_steps
 
     def factor(step: int) -> float:

@@ -3,7 +3,6 @@
 python -m kdlab.train +experiment=dark_knowledge
 """
 
-import hashlib
 import logging
 import sys
 import time
@@ -12,32 +11,17 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
 
-from kdlab.command import repeating
+from kdlab.config.commands import repeating
+from kdlab.config.compose import CONFIGS, ComposedConfig
 from kdlab.errors import KdlabError, Terminated, stop_status
-from kdlab.point import LONGEST, Outcome, mark_failed, unmark
-
-PACKAGE = Path(__file__).resolve().parent
-# In a wheel the configs lie inside the package, in a checkout beside it.
-CONFIGS = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
-# Arguments that say how a sweep is run, not what it is.
-HOW = ("hydra/launcher", "hydra.launcher", "hydra.verbose", "store")
+from kdlab.outcome import LONGEST, Outcome, mark_failed, unmark
 
 log = logging.getLogger(__name__)
 
 
-def sweep_id() -> str:
-    """Return a name for the sweep that this command describes; the same command again goes on with the same sweep."""
-    what = [argument for argument in sys.argv[1:] if not argument.lstrip("+~").startswith(HOW)]
-    return hashlib.sha256("\0".join(what).encode()).hexdigest()[:8]
-
-
-OmegaConf.register_new_resolver("sweep_id", sweep_id, use_cache=True, replace=True)
-
-
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")
-def main(config: DictConfig) -> Outcome:
+def main(config: ComposedConfig) -> Outcome:
     """Run one experiment, or one point of a sweep; a point that fails says so in its folder and stops no other."""
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
@@ -70,7 +54,7 @@ def main(config: DictConfig) -> Outcome:
 
 
 def _began(sweep: Path | None) -> float:
-    """Return when the command was given; for a sweep when Hydra wrote down what it is, by the file system's clock."""
+    """Return when the command was given; for a sweep when Hydra recorded it, by the file system's clock."""
     written = sweep / "multirun.yaml" if sweep else None
     return written.stat().st_mtime if written and written.exists() else time.time()
 

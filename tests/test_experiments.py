@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from PIL import Image
 
-from kdlab.checks import check
+from kdlab.config.read import read
 from kdlab.data import DigitsData
 from kdlab.pipeline import run
 from kdlab.results import Results
@@ -95,7 +95,7 @@ def value(results: Results, arm: str, metric: str, classes: str = "all", correct
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_an_experiments_config_is_right_asks_a_question_and_its_file_begins_with_a_command(name):
     # CIFAR-10's networks are checked against its shape and classes; no file is read.
-    check(composed(name))
+    read(composed(name))
     assert "?" in composed(name).question
     header = (CONFIGS / "experiment" / f"{name}.yaml").read_text().split("\n")
     assert header[0] == "# @package _global_"

@@ -1,15 +1,15 @@
 """The story of one experiment: where targets and weights come from, and what depends on what."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from msgspec.structs import replace
 from torch import nn
 
-from kdlab import checkpoints
-from kdlab.checkpoints import CheckpointError
+from kdlab.fits import weights as weight_files
+from kdlab.fits.weights import CheckpointError
 from kdlab.pipeline import run
 from kdlab.results import Results
 from kdlab.store import Store, StoreError
@@ -87,7 +87,7 @@ def test_a_loaded_teacher_teaches_as_the_trained_one_did(tmp_path, kind):
 
 
 def test_weights_of_another_network_stop_the_run_before_anything_is_trained(tmp_path):
-    checkpoints.save(nn.Linear(2, 2), tmp_path / "mine.pt")
+    weight_files.save(nn.Linear(2, 2), tmp_path / "mine.pt")
     with pytest.raises(CheckpointError, match=r"mine\.pt holds other weights than the network's: it lacks layers"):
         go(tmp_path / "run", "+arms.soft={}", f"teacher.checkpoint={tmp_path / 'mine.pt'}")
     assert list((tmp_path / "run").iterdir()) == []

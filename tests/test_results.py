@@ -1,9 +1,9 @@
 """results.json: exactly its schema, whole or not at all."""
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from kdlab.results import Fit, InvalidResults, Results, Row, read, write
 
@@ -33,17 +33,28 @@ def test_keys_are_exactly_those_of_the_schema(tmp_path):
         "schema_version", "experiment", "dataset", "seed", "held_out_classes", "config", "environment", "fits", "rows",
         "equations",
     }  # fmt: skip
-    assert set(content["fits"][0]) == {"arm", "key", "reused", "epochs", "seconds", "parameters"}
+    assert set(content["fits"][0]) == {
+        "arm", "key", "reused", "epochs", "seconds", "parameters", "targets", "teacher"
+    }  # fmt: skip
     assert set(content["rows"][0]) == {"arm", "split", "classes", "correction", "metric", "value", "n"}
 
 
-def test_a_file_of_before_equations_were_told_is_read_without_them(tmp_path):
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_file_of_an_earlier_schema_is_read_with_what_its_config_says_of_the_students(tmp_path, version):
     path = tmp_path / "results.json"
-    write(RESULTS, path)
-    content = json.loads(path.read_text()) | {"schema_version": 1}
-    del content["equations"]
+    config = {"student": {"targets": "teacher_soft"}, "arms": {"a": None, "b": {"targets": "truth"}}}
+    fits = [Fit(name, "abc", False, 3, 1.5, 100) for name in ("teacher", "a", "b")]
+    results = replace(RESULTS, config=config, fits=fits)
+    write(results, path)
+    content = json.loads(path.read_text()) | {"schema_version": version}
+    for fit in content["fits"]:
+        del fit["targets"], fit["teacher"]
+    if version == 1:
+        del content["equations"]
     path.write_text(json.dumps(content))
-    assert read(path) == replace(RESULTS, equations={})
+    told = [(None, None), ("teacher_soft", "teacher"), ("truth", "teacher")]
+    fits = [replace(fit, targets=it, teacher=by) for fit, (it, by) in zip(fits, told, strict=True)]
+    assert read(path) == replace(results, fits=fits, equations={} if version == 1 else RESULTS.equations)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -59,13 +70,13 @@ def test_a_value_that_is_not_finite_is_refused_and_the_old_file_stays(tmp_path, 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda c: c.pop("rows"), "'rows'"),
+        (lambda c: c.pop("rows"), "`rows`"),
         (lambda c: c.update(extra=1), "extra"),
-        (lambda c: c.update(schema_version=99), "schema_version is 99, this kdlab reads 2"),
-        (lambda c: c["rows"][0].update(correction="magic"), "Row.correction is 'magic'"),
-        (lambda c: c["rows"][0].update(value="0.5"), "Row.value is '0.5'"),
-        (lambda c: c["fits"][0].update(reused=0), "Fit.reused is 0"),
-        (lambda c: c.update(seed=True), "Results.seed is True"),
+        (lambda c: c.update(schema_version=99), "schema_version is 99, this kdlab reads 1 to 3"),
+        (lambda c: c["rows"][0].update(correction="magic"), "'magic' - at `\\$.rows.0..correction`"),
+        (lambda c: c["rows"][0].update(value="0.5"), "got `str` - at `\\$.rows.0..value`"),
+        (lambda c: c["fits"][0].update(reused=0), "got `int` - at `\\$.fits.0..reused`"),
+        (lambda c: c.update(seed=True), "got `bool` - at `\\$.seed`"),
     ],
 )
 def test_a_file_of_another_schema_is_named_with_what_is_wrong(tmp_path, damage, message):

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kdlab.correction import prior_offsets
 from kdlab.losses import DistillationLoss
+from kdlab.measure.correction import prior_offsets
 from kdlab.models.bayes import GaussianBayesRule, draw
 
 TEXT = (Path(__file__).parent.parent / "docs" / "theory.md").read_text()

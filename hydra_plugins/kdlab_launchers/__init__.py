@@ -1,4 +1,4 @@
-"""Makes `hydra/launcher=pool` known to Hydra, which imports this at every start; see `kdlab.launchers.pool`."""
+"""Makes `hydra/launcher=pool` known to Hydra, which imports this at every start; see `kdlab.sweeps.pool`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,7 +27,7 @@ class PoolLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs."""
-        from kdlab.launchers.pool import launch
+        from kdlab.sweeps.pool import launch
 
         return launch(
             self.hydra_context, self.task_function, self.config, job_overrides, initial_job_idx, **self.settings

@@ -5,11 +5,12 @@ logits for them are computed once. Several augmentations in a row are a `torch.n
 """
 
 import math
-from numbers import Real
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from kdlab.limits import integer, is_finite, share
 
 
 class Jitter(nn.Module):
@@ -24,8 +25,8 @@ class Jitter(nn.Module):
 
     def __init__(self, pixels: int = 2) -> None:
         super().__init__()
-        if not isinstance(pixels, int) or pixels < 1:
-            raise ValueError(f"pixels={pixels}: must be an integer above 0")
+        if problems := integer("pixels", pixels):
+            raise ValueError(*problems)
         self.pixels = pixels
 
     def forward(self, images: Tensor) -> Tensor:
@@ -48,9 +49,9 @@ class HorizontalFlip(nn.Module):
 
     def __init__(self, probability: float = 0.5) -> None:
         super().__init__()
-        if not (isinstance(probability, Real) and 0 <= probability <= 1):
-            raise ValueError(f"probability={probability}: must lie in [0, 1]")
-        self.probability: float = probability
+        if problems := share("probability", probability):
+            raise ValueError(*problems)
+        self.probability = probability
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the images (B, C, H, W), in the type they came in."""
@@ -73,12 +74,9 @@ class Affine(nn.Module):
 
     def __init__(self, degrees: float = 10.0, scale: float = 0.1, translate: float = 0.1) -> None:
         super().__init__()
-        problems = []
-        if not (isinstance(degrees, Real) and 0 <= degrees <= 180):
-            problems.append(f"degrees={degrees}: must lie in [0, 180]")
-        for name, value in (("scale", scale), ("translate", translate)):
-            if not (isinstance(value, Real) and 0 <= value < 1):
-                problems.append(f"{name}={value}: must lie in [0, 1)")
+        problems = [*share("scale", scale, one=False), *share("translate", translate, one=False)]
+        if not (is_finite(degrees) and 0 <= degrees <= 180):
+            problems.insert(0, f"degrees={degrees}: must lie in [0, 180]")
         if problems:
             raise ValueError("\n".join(problems))
         self.degrees = degrees

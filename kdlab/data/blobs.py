@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any
 
 import torch
@@ -10,8 +9,9 @@ from torch import Tensor
 
 from kdlab.data.module import ClassificationData
 from kdlab.data.samples import Samples
+from kdlab.hashing import derive
+from kdlab.limits import integer, is_finite, is_positive, positive
 from kdlab.models.bayes import BayesError, GaussianBayesRule, draw
-from kdlab.seeds import derive
 
 
 class BlobsData(ClassificationData):
@@ -54,19 +54,14 @@ class BlobsData(ClassificationData):
         **kwargs: Any,
     ) -> None:
         problems = [
-            f"{name}={value}: must be an integer of at least {least}"
-            for name, value, least in (
-                ("classes", classes, 2),
-                ("dimension", dimension, 2),
-                ("train_samples", train_samples, 1),
-                ("test_samples", test_samples, 1),
-                ("sample_seed", sample_seed, 0),
-            )
-            if not isinstance(value, int) or isinstance(value, bool) or value < least
+            *integer("classes", classes, least=2),
+            *integer("dimension", dimension, least=2),
+            *integer("train_samples", train_samples),
+            *integer("test_samples", test_samples),
+            *integer("sample_seed", sample_seed, least=0),
+            *positive("radius", radius),
+            *positive("variance", variance),
         ]
-        for name, value in (("radius", radius), ("variance", variance)):
-            if not (_is_finite(value) and value > 0):
-                problems.append(f"{name}={value}: must be a finite number above 0")
         if means is not None and not _is_table(means):
             problems.append(f"means={means}: must be a list of at least two lists of as many finite numbers each")
         elif not problems:
@@ -121,20 +116,16 @@ def _circle(count: int, dimension: int, radius: float) -> Tensor:
     return means
 
 
-def _is_finite(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _is_table(rows: object) -> bool:
     if not (isinstance(rows, Sequence) and len(rows) >= 2 and all(isinstance(row, Sequence) for row in rows)):
         return False
-    return len({len(row) for row in rows}) == 1 and len(rows[0]) > 0 and all(_is_finite(x) for row in rows for x in row)
+    return len({len(row) for row in rows}) == 1 and len(rows[0]) > 0 and all(is_finite(x) for row in rows for x in row)
 
 
 def _is_distribution(priors: object, count: int) -> bool:
     return (
         isinstance(priors, Sequence)
         and len(priors) == count
-        and all(_is_finite(p) and p > 0 for p in priors)
+        and all(map(is_positive, priors))
         and math.isclose(sum(priors), 1, abs_tol=1e-6)
     )

@@ -7,6 +7,8 @@ import torch
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
+from kdlab.limits import is_integer
+
 
 def class_indices(classes: Iterable[int | str] | None, names: Sequence[str]) -> list[int]:
     """Turn class indices and class names into sorted, distinct indices; None means no class.
@@ -26,7 +28,7 @@ def class_indices(classes: Iterable[int | str] | None, names: Sequence[str]) -> 
             problems.append(
                 f"held_out_classes={item}: class {item} has the index {names.index(str(item))}; give '{item}'"
             )
-        elif isinstance(item, int) and not isinstance(item, bool) and 0 <= item < len(names):
+        elif isinstance(item, int) and is_integer(item, least=0) and item < len(names):
             indices.add(item)
         else:
             problems.append(

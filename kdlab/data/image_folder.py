@@ -10,9 +10,10 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from kdlab.data.decode import ImageFormat, decoded
 from kdlab.data.held_out import split_ids
-from kdlab.data.module import ClassificationData, is_part_size
+from kdlab.data.module import ClassificationData
 from kdlab.data.samples import Samples
 from kdlab.errors import DataError
+from kdlab.limits import integer, is_part
 
 
 class ImageFolderData(ClassificationData):
@@ -49,12 +50,10 @@ class ImageFolderData(ClassificationData):
         cache: str | None = None,
         **kwargs: Any,
     ) -> None:
-        problems = []
-        if not isinstance(image_size, int) or isinstance(image_size, bool) or image_size < 1:
-            problems.append(f"image_size={image_size}: must be an integer above 0")
+        problems = integer("image_size", image_size)
         if channels not in (1, 3):
             problems.append(f"channels={channels}: must be 3 (colour) or 1 (grey)")
-        if not is_part_size(test_size) or test_size == 0:
+        if not is_part(test_size) or test_size == 0:
             problems.append(f"test_size={test_size}: must be a fraction in (0, 1) or a number of images")
         self.root = Path(root).expanduser()
         try:

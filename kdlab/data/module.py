@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, DistributedSampler
 from torchvision.transforms.functional import normalize
 
-from kdlab.content_hash import short_hash
 from kdlab.data.held_out import class_indices, split_ids, without_classes
 from kdlab.data.samples import Batch, Samples, Subset, as_fetched
 from kdlab.errors import DataError
+from kdlab.hashing import derive, short_hash
+from kdlab.limits import integer, is_integer, is_part
 from kdlab.models.bayes import GaussianBayesRule
-from kdlab.seeds import derive
 
 # So many samples are fetched at once: what surrounds a step of a small network costs as much as the step itself.
 SAMPLES_PER_FETCH = 2048
@@ -65,13 +65,10 @@ class ClassificationData(LightningDataModule, ABC):
         fallback: str | None = None,
     ) -> None:
         super().__init__()
-        problems = []
-        for name, value in (("batch_size", batch_size), ("passes_per_epoch", passes_per_epoch)):
-            if not _is_integer(value) or value < 1:
-                problems.append(f"{name}={value}: must be an integer above 0")
-        if not is_part_size(val_size):
+        problems = integer("batch_size", batch_size) + integer("passes_per_epoch", passes_per_epoch)
+        if not is_part(val_size):
             problems.append(f"val_size={val_size}: must be a fraction in [0, 1) or a number of samples")
-        if not _is_integer(split_seed) or not 0 <= split_seed < 2**32:
+        if not is_integer(split_seed, least=0) or split_seed >= 2**32:
             problems.append(f"split_seed={split_seed}: must be an integer in [0, 2³²)")
         if fallback not in (None, "digits"):
             problems.append(f"fallback={fallback}: must be digits or null")
@@ -230,14 +227,3 @@ class ClassificationData(LightningDataModule, ABC):
 def _loader(subset: Subset, fetched: int, order: DistributedSampler[Batch] | None = None) -> DataLoader[Batch]:
     # With a generator of its own: an iterator draws a seed when it is made, which a resumed fit does at another moment.
     return DataLoader(subset, batch_size=fetched, sampler=order, collate_fn=as_fetched, generator=torch.Generator())
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def is_part_size(value: object) -> bool:
-    """Tell whether `value` is the size of a part: a fraction in [0, 1), or a number of samples."""
-    if isinstance(value, int):
-        return not isinstance(value, bool) and value >= 0
-    return isinstance(value, float) and 0 <= value < 1

@@ -1,5 +1,11 @@
-"""Losses: tensors in, `LossTerms` out."""
+"""Losses: tensors in, `LossTerms` out.
 
-from kdlab.losses.distillation import DistillationLoss, LossTerms
+A loss takes `student_logits`, `teacher_logits` and `targets`. One that needs no teacher's logits says
+`needs_soft_targets = False`, and gets None for them.
+"""
 
-__all__ = ["DistillationLoss", "LossTerms"]
+from kdlab.losses.distillation import DistillationLoss
+from kdlab.losses.hard import HardLoss
+from kdlab.losses.terms import LossTerms
+
+__all__ = ["DistillationLoss", "HardLoss", "LossTerms"]

@@ -1,22 +1,12 @@
 """The distillation loss: soft targets from a teacher, hard targets from the labels."""
 
-import math
-from numbers import Real
-from typing import NamedTuple
-
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kdlab.limits import positive, share
+from kdlab.losses.terms import LossTerms, at_least_float32
+
 SOFT_LOSSES = ("kl", "cross_entropy", "logit_mse")
-
-
-class LossTerms(NamedTuple):
-    """One batch's loss: `total` is what is minimized, `soft` and `hard` are its unweighted terms (scalars, nats)."""
-
-    total: Tensor
-    soft: Tensor
-    hard: Tensor
 
 
 class DistillationLoss(nn.Module):
@@ -49,11 +39,7 @@ class DistillationLoss(nn.Module):
 
     def __init__(self, temperature: float = 4.0, alpha: float = 0.9, soft_loss: str = "kl") -> None:
         super().__init__()
-        problems = []
-        if not (_is_number(temperature) and math.isfinite(temperature) and temperature > 0):
-            problems.append(f"temperature={temperature}: must be a finite number above 0")
-        if not (_is_number(alpha) and 0 <= alpha <= 1):
-            problems.append(f"alpha={alpha}: the weight of the soft term must lie in [0, 1]")
+        problems = positive("temperature", temperature) + share("alpha", alpha, "the weight of the soft term")
         if soft_loss not in SOFT_LOSSES:
             problems.append(f"soft_loss={soft_loss}: must be one of {', '.join(SOFT_LOSSES)}")
         if problems:
@@ -78,8 +64,8 @@ class DistillationLoss(nn.Module):
                 f"student_logits {tuple(student_logits.shape)} and teacher_logits {tuple(teacher_logits.shape)} "
                 "must both be (N, C)"
             )
-        student = _at_least_float32(student_logits)
-        teacher = _at_least_float32(teacher_logits.detach())
+        student = at_least_float32(student_logits)
+        teacher = at_least_float32(teacher_logits.detach())
         if self.alpha == 1:
             soft, hard = self._soft(student, teacher), F.cross_entropy(student.detach(), targets)
             return LossTerms(soft, soft, hard)
@@ -109,11 +95,3 @@ class DistillationLoss(nn.Module):
             "logit_mse": "‖z̃_s − z̃_t‖² / 2C",
         }[self.soft_loss]
         return f"L = {self.alpha:g} · {soft} + {1 - self.alpha:g} · CE(z_s, y)"
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
-
-
-def _at_least_float32(logits: Tensor) -> Tensor:
-    return logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kdlab.models.mlp import MLP, is_size, size_problems
+from kdlab.limits import integer, is_integer
+from kdlab.models.mlp import MLP, size_problems
 
 
 class CNN(nn.Module):
@@ -41,14 +42,14 @@ class CNN(nn.Module):
         hidden_dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        problems = [] if is_size(pool) else [f"pool={pool}: must be an integer above 0"]
-        if not (isinstance(inputs, Sequence) and len(inputs) == 3 and all(map(is_size, inputs))):
+        problems = integer("pool", pool)
+        if not (isinstance(inputs, Sequence) and len(inputs) == 3 and all(map(is_integer, inputs))):
             problems.append(f"inputs={inputs}: must be [channels, height, width] of an image")
-        if not (isinstance(channels, Sequence) and channels and all(map(is_size, channels))):
-            problems.append(f"channels={channels}: must be a list of at least one layer size, integers above 0")
-        elif not (isinstance(strides, Sequence) and len(strides) == len(channels) and all(map(is_size, strides))):
+        if not (isinstance(channels, Sequence) and channels and all(map(is_integer, channels))):
+            problems.append(f"channels={channels}: must be a list of at least one layer size, integers of at least 1")
+        elif not (isinstance(strides, Sequence) and len(strides) == len(channels) and all(map(is_integer, strides))):
             problems.append(
-                f"strides={strides}: must be a list of {len(channels)} integers above 0, one for each layer"
+                f"strides={strides}: must be a list of {len(channels)} integers of at least 1, one for each layer"
             )
         if padding not in (0, 1):
             problems.append(f"padding={padding}: must be 0 or 1")

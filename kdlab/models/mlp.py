@@ -3,10 +3,11 @@
 import math
 from collections import OrderedDict
 from collections.abc import Sequence
-from numbers import Real
 
 import torch
 from torch import Tensor, nn
+
+from kdlab.limits import integer, is_integer, positive, share
 
 
 class MLP(nn.Module):
@@ -38,13 +39,12 @@ class MLP(nn.Module):
         super().__init__()
         shape = [inputs] if isinstance(inputs, int) else inputs
         problems = []
-        if not (isinstance(shape, Sequence) and shape and all(map(is_size, shape))):
-            problems.append(f"inputs={inputs}: must be an integer above 0, or a list of them")
+        if not (isinstance(shape, Sequence) and shape and all(map(is_integer, shape))):
+            problems.append(f"inputs={inputs}: must be an integer of at least 1, or a list of them")
         problems += size_problems(
             widths=widths, outputs=outputs, input_dropout=input_dropout, hidden_dropout=hidden_dropout
         )
-        if max_norm is not None and not (isinstance(max_norm, Real) and max_norm > 0):
-            problems.append(f"max_norm={max_norm}: must be a number above 0, or null for none")
+        problems += [] if max_norm is None else [f"{line}, or null for none" for line in positive("max_norm", max_norm)]
         if problems:
             raise ValueError("\n".join(problems))
         self.max_norm = max_norm
@@ -76,15 +76,9 @@ class MLP(nn.Module):
 
 def size_problems(*, widths: Sequence[int], outputs: int, **dropouts: float) -> list[str]:
     """Return one line for each argument of fully connected layers that is out of its range."""
-    problems = [] if is_size(outputs) else [f"outputs={outputs}: must be an integer above 0"]
-    if not (isinstance(widths, Sequence) and all(map(is_size, widths))):
-        problems.append(f"widths={widths}: must be a list of layer sizes, integers above 0")
+    problems = integer("outputs", outputs)
+    if not (isinstance(widths, Sequence) and all(map(is_integer, widths))):
+        problems.append(f"widths={widths}: must be a list of layer sizes, integers of at least 1")
     for name, value in dropouts.items():
-        if not (isinstance(value, Real) and 0 <= value < 1):
-            problems.append(f"{name}={value}: a dropout probability must lie in [0, 1)")
+        problems += share(name, value, "a dropout probability", one=False)
     return problems
-
-
-def is_size(value: object) -> bool:
-    """Tell whether `value` counts something: an integer above 0."""
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdlab.models.mlp import is_size
+from kdlab.limits import integer, is_integer
 
 
 class ResNet(nn.Module):
@@ -28,12 +28,8 @@ class ResNet(nn.Module):
 
     def __init__(self, *, depth: int, image_channels: int, outputs: int) -> None:
         super().__init__()
-        problems = [
-            f"{name}={value}: must be an integer above 0"
-            for name, value in (("image_channels", image_channels), ("outputs", outputs))
-            if not is_size(value)
-        ]
-        if not is_size(depth) or depth < 8 or depth % 6 != 2:
+        problems = integer("image_channels", image_channels) + integer("outputs", outputs)
+        if not is_integer(depth, least=8) or depth % 6 != 2:
             problems.append(f"depth={depth}: must be 6n + 2, such as 20, 32, 44, 56 or 110")
         if problems:
             raise ValueError("\n".join(problems))

@@ -1,4 +1,4 @@
-"""What the classifier and the distilled student share: optimizer, schedule, and per-epoch figures."""
+"""What teachers and students under training share: optimizer, schedule, and per-epoch figures."""
 
 import time
 from abc import ABC, abstractmethod
@@ -47,7 +47,7 @@ class TrainedNetwork(LightningModule, ABC):
         self.net = net
         self.make_optimizer = optimizer
         self.make_schedule = schedule
-        self.curve: list[tuple[int, str, Tensor | float]] = []
+        self.curve: list[tuple[int, str, Any]] = []
 
     @abstractmethod
     def losses(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:

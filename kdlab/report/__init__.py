@@ -7,18 +7,18 @@ The figures are functions from rows, logits or curves to a matplotlib figure, fo
 
 from kdlab.report.collection import collect
 from kdlab.report.comparison import comparison_lines, comparison_table, write_comparison
-from kdlab.report.curves import accuracy_curves, loss_curves
-from kdlab.report.drawing import png, svg
-from kdlab.report.errors import error_counts, unseen_accuracy
+from kdlab.report.figures.drawing import png, svg
+from kdlab.report.figures.error_bars import error_counts, unseen_accuracy
+from kdlab.report.figures.gallery import examples, gallery
+from kdlab.report.figures.heatmaps import heatmap
+from kdlab.report.figures.learning_curves import accuracy_curves, loss_curves
+from kdlab.report.figures.per_class import confusion_matrices, per_class_accuracy
+from kdlab.report.figures.regions import decision_regions
+from kdlab.report.figures.sweep_lines import lines
+from kdlab.report.figures.temperature import class_similarity, softened_targets, target_entropy
 from kdlab.report.findings import finding
-from kdlab.report.heatmaps import heatmap
-from kdlab.report.images import examples, gallery
-from kdlab.report.per_class import confusion_matrices, per_class_accuracy
-from kdlab.report.regions import decision_regions
 from kdlab.report.settings import settings_of, swept_keys
 from kdlab.report.sweep import write_report
-from kdlab.report.sweep_lines import lines
-from kdlab.report.temperature import class_similarity, softened_targets, target_entropy
 from kdlab.report.terminal import print_report, print_run, summary
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The report as a command, at any time, also while a sweep runs.
+"""The page of a run, a sweep, or several, at any time: without training, and also while a sweep runs.
 
 python -m kdlab.report DIR...
 """
@@ -7,29 +7,48 @@ import argparse
 import sys
 from pathlib import Path
 
+from kdlab.errors import KdlabError
 from kdlab.report.collection import collect
 from kdlab.report.sweep import write_report
-from kdlab.report.terminal import print_report
+from kdlab.report.terminal import print_report, print_run
 
 
 def main() -> None:
     """Report on the folders that the command line names; exit status 1 if there is no finished run."""
     parser = argparse.ArgumentParser(
-        prog="python -m kdlab.report", description="Tables and figures of a run, a sweep, or several."
+        prog="python -m kdlab.report",
+        description="Draw the page of a finished run, or of one point of a sweep, without training. Or report on a "
+        "sweep, or on several runs: tables, figures and a page.",
     )
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="folders of runs or sweeps")
     parser.add_argument(
-        "--to", type=Path, help="where to write report.html and report/; in DIR, or in ./report for more than one"
+        "--to",
+        type=Path,
+        help="where to write report.html and report/ on a sweep or several runs; in DIR, or in ./report for several",
     )
     arguments = parser.parse_args()
     if absent := [str(folder) for folder in arguments.folders if not folder.is_dir()]:
         parser.error(f"no such folder: {', '.join(absent)}")
     only = arguments.folders[0] if len(arguments.folders) == 1 else None
+    if only and not arguments.to and (only / "results.json").exists():
+        try:
+            return _draw_run(only)
+        except KdlabError as error:
+            print(f"{error}\nThe page of the run cannot be drawn; its tables can:", file=sys.stderr)
     collection = collect(arguments.folders)
     if not (collection.runs or collection.missing or collection.skipped):
         sys.exit(f"no run in {', '.join(map(str, arguments.folders))}")
     print_report(collection, write_report(collection, arguments.to or only or Path("report")), only)
     sys.exit(0 if collection.runs else 1)
+
+
+def _draw_run(folder: Path) -> None:
+    from kdlab.measure.reopen import measure_again, reopen
+    from kdlab.report.run import illustrate
+
+    results, context, fits = reopen(folder)
+    page = illustrate(context, fits, measure_again(results, context, fits), results)
+    print_run(results, context.data.class_names, page, folder)
 
 
 if __name__ == "__main__":

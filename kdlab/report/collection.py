@@ -6,15 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
-from kdlab.command import repeating
-from kdlab.content_hash import plain, short_hash
-from kdlab.point import failure_of
+from kdlab.config.commands import overrides_of, planned, sweep_command
+from kdlab.hashing import plain, short_hash
+from kdlab.outcome import failure_of
 from kdlab.results import InvalidResults, Results, read
 
 Value = str | int | float | bool | None
@@ -105,11 +99,11 @@ def collect(folders: Iterable[Path]) -> Collection:
             except InvalidResults as error:
                 skipped.append(str(error))
                 why = "its results.json cannot be read"
-                missing[path.parent.resolve()] = Missing(path.parent, _overrides(path.parent), why)
+                missing[path.parent.resolve()] = Missing(path.parent, overrides_of(path.parent), why)
         for begun in sorted(folder.rglob(".hydra/overrides.yaml"), key=_natural):
             run = begun.parent.parent
             why = failure_of(run) or UNFINISHED
-            missing.setdefault(run.resolve(), Missing(run, _overrides(run), why))
+            missing.setdefault(run.resolve(), Missing(run, overrides_of(run), why))
         for sweep in sorted(folder.rglob("multirun.yaml"), key=_natural):
             for number, overrides in enumerate(planned(sweep)):
                 run = sweep.parent / str(number)
@@ -120,27 +114,6 @@ def collect(folders: Iterable[Path]) -> Collection:
     return Collection(latest, left, skipped, len(runs) - len(latest))
 
 
-def planned(multirun: Path) -> list[tuple[str, ...]]:
-    """Return the overrides of each point of the sweep that Hydra wrote down in `multirun.yaml`.
-
-    Nothing where Hydra's own sweeper was not used, where a point's folder is not its number, or for no such record.
-    """
-    try:
-        record = OmegaConf.load(multirun)
-        sweeper = OmegaConf.select(record, "hydra.sweeper") or {}
-        content: Any = OmegaConf.to_container(record)
-        numbered = content["hydra"].get("sweep", {}).get("subdir") == "${hydra.job.num}"
-        if not (numbered and str(sweeper.get("_target_")).endswith(".BasicSweeper")):
-            return []
-        given = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
-        given += [str(line) for line in OmegaConf.select(record, "hydra.overrides.task") or ()]
-        parsed = OverridesParser.create().parse_overrides(given)
-        (points,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OmegaConfBaseException, HydraException):
-        return []
-    return [tuple(point) for point in points]
-
-
 def commands_of(runs: Iterable[Run]) -> list[str]:
     """Return the commands that the runs came from, each once: for all points of a sweep, that of the sweep."""
     found: dict[Path, str | None] = {}  # a sweep's record is read once
@@ -149,22 +122,8 @@ def commands_of(runs: Iterable[Run]) -> list[str]:
         origin = multirun if multirun.exists() else run.folder
         if origin not in found:
             own = run.results.environment.get("command")
-            found[origin] = (_sweep_command(multirun) if origin == multirun else None) or own
+            found[origin] = (sweep_command(multirun) if origin == multirun else None) or own
     return list(dict.fromkeys(filter(None, found.values())))
-
-
-def _sweep_command(multirun: Path) -> str | None:
-    try:
-        return repeating(OmegaConf.load(multirun).hydra, sweep=True)
-    except (OSError, AttributeError, TypeError, OmegaConfBaseException):  # of another tool, or damaged
-        return None
-
-
-def _overrides(run: Path) -> tuple[str, ...]:
-    try:
-        return tuple(str(line) for line in OmegaConf.load(run / ".hydra" / "overrides.yaml"))
-    except (OSError, OmegaConfBaseException):
-        return ()
 
 
 def _latest(runs: Sequence[Run]) -> list[Run]:

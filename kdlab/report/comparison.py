@@ -1,21 +1,13 @@
 """Published figures beside a run's own: an experiment's `comparison`, as a table and as a CSV file."""
 
-from collections.abc import Iterator
-from numbers import Real
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
+from kdlab.config.comparison import DEFAULTS
+from kdlab.files import write_csv
 from kdlab.report.tables import Table, per_cent
-from kdlab.results import SPLITS, Correction, Results
-from kdlab.whole_files import write_csv
+from kdlab.results import Results
 
-KEYS = ("source", "dataset", "rows")
-DEFAULTS = {"split": "test", "classes": "all", "correction": "none", "source": None}
-ROW_KEYS = ("show", "arm", "metric", *DEFAULTS)
-METRICS = (
-    "accuracy", "errors", "correct", "error_rate", "nll", "ece", "agreement", "offset", "excess_risk",
-    "bayes_agreement", "bayes_error", "standard_error", "parameters", "bytes", "latency_ms",
-)  # fmt: skip
 # Metrics that are shown in per cent.
 SHARES = ("accuracy", "error_rate", "agreement", "bayes_agreement")
 
@@ -61,34 +53,6 @@ def _value(results: Results, row: dict[str, Any], classes: str) -> float | None:
     if row["metric"] == "correct":
         return found.n - found.value
     return found.value / found.n if row["metric"] == "error_rate" else found.value
-
-
-def comparison_problems(comparison: Any) -> Iterator[str]:
-    """Yield what is wrong with an experiment's `comparison`."""
-    if comparison is None:
-        return
-    if not (isinstance(comparison, dict) and set(comparison) == set(KEYS) and isinstance(comparison["rows"], list)):
-        yield f"comparison={comparison}: must be null, or have the keys {', '.join(KEYS)}, the last of them a list"
-        return
-    for i, row in enumerate(comparison["rows"]):
-        at = f"comparison.rows[{i}]"
-        if not isinstance(row, dict):
-            yield f"{at}={row}: must be a mapping with the keys {', '.join(ROW_KEYS)}"
-            continue
-        if unknown := [key for key in row if key not in ROW_KEYS]:
-            yield f"{at}.{unknown[0]}: no such key; there are {', '.join(ROW_KEYS)}"
-        if missing := [key for key in ("show", "arm", "metric") if key not in row]:
-            yield f"{at}.{missing[0]}: is missing"
-        full = DEFAULTS | row
-        for key, known in (
-            ("metric", METRICS),
-            ("correction", get_args(Correction)),
-            ("split", (*SPLITS, "cost", "distribution")),
-        ):
-            if key in full and full[key] not in known:
-                yield f"{at}.{key}={full[key]}: must be one of {', '.join(known)}"
-        if not isinstance(full["source"], Real | None):
-            yield f"{at}.source={full['source']}: must be a number, or left out where the source has none"
 
 
 def write_comparison(results: Results, lines: list[Line], path: Path) -> None:

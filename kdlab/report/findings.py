@@ -14,7 +14,7 @@ def finding(results: Results, class_names: Sequence[str]) -> str:
 
     Measured on `results.shown_split`, before any correction.
     """
-    students = [fit.arm for fit in results.fits if fit.arm != "teacher"]
+    students = [fit.arm for fit in results.fits if fit.teacher]
     unseen = {arm: row for arm in students if (row := _unseen(results, arm))}
     if unseen:
         return _of_unseen(results, unseen, class_names)
@@ -39,7 +39,7 @@ def _unseen(results: Results, arm: str) -> Row | None:
 
 
 def _of_unseen(results: Results, unseen: dict[str, Row], class_names: Sequence[str]) -> str:
-    plain = [arm for arm in unseen if targets_of(results, arm) == "truth"]
+    plain = [fit.arm for fit in results.fits if fit.arm in unseen and fit.targets == "truth"]
     taught = {arm: row for arm, row in unseen.items() if arm not in plain} or unseen
     if len(taught) > NAMED_ARMS:
         lowest, highest = (f(taught.values(), key=lambda row: row.value) for f in (min, max))
@@ -56,13 +56,6 @@ def _of_unseen(results: Results, unseen: dict[str, Row], class_names: Sequence[s
         said = f"{_shares(taught)} of {samples} that {pronoun} never saw"
     others = {arm: unseen[arm] for arm in plain if arm not in taught}
     return f"{said}; {_shares(others)}" if others else said
-
-
-def targets_of(results: Results, arm: str) -> str:
-    """Return where an arm's targets come from, as its recipe names it."""
-    changed = (results.config.get("arms") or {}).get(arm) or {}
-    shared = results.config.get("student") or {}
-    return str(changed.get("targets", shared.get("targets")))
 
 
 def _share(row: Row) -> str:

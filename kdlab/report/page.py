@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
-from omegaconf import OmegaConf
 from PIL import Image
 
+from kdlab.config.compose import as_yaml
 from kdlab.report.collection import Collection, commands_of
 from kdlab.report.comparison import comparison_lines, comparison_table
-from kdlab.report.drawing import MOST_VECTORS, png, svg
+from kdlab.report.figures.drawing import MOST_VECTORS, png, svg
+from kdlab.report.figures.gallery import Example, alternative, pixels
 from kdlab.report.findings import finding
-from kdlab.report.images import Example, alternative, pixels
 from kdlab.report.settings import Setting
 from kdlab.report.sweep_table import arms_table, best_by_validation, best_lines, settings_table
 from kdlab.report.tables import (
@@ -140,11 +140,6 @@ def sweep_page(
         environment=environment_table([it.environment for it in results]),
         config=as_yaml(results[0].config) if results else "",
     )
-
-
-def as_yaml(config: Mapping[str, Any]) -> str:
-    """Return a config as it would stand in a file."""
-    return OmegaConf.to_yaml(OmegaConf.create(dict(config)))
 
 
 def _held_out_by_arm(held_out: Mapping[str, Sequence[int]], class_names: Sequence[str]) -> str:

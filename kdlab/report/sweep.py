@@ -5,13 +5,13 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from kdlab.files import write_text
 from kdlab.report.collection import Collection, Missing
-from kdlab.report.heatmaps import axes_of, heatmap
+from kdlab.report.figures.heatmaps import axes_of, heatmap
+from kdlab.report.figures.sweep_lines import lines
 from kdlab.report.page import picture, sweep_page
 from kdlab.report.settings import Setting, combinations, settings_of, swept_keys
-from kdlab.report.sweep_lines import lines
 from kdlab.report.sweep_table import best_by_validation, best_lines, markdown, settings_table, write_rows
-from kdlab.whole_files import write_text
 
 MOST_PANELS, MOST_LINES = 12, 28
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from kdlab.files import write_csv
 from kdlab.report.collection import Run, Value
 from kdlab.report.settings import Setting, mean_and_sd, values_of
 from kdlab.report.tables import CORRECTIONS, Table
-from kdlab.whole_files import write_csv
 
 ROW = ("arm", "split", "classes", "correction", "metric", "value", "n")
 GROUPS = ("all", "seen", "unseen")

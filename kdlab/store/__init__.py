@@ -1,4 +1,4 @@
-"""Finished fits by content key: trained once, reused by every later run. Asked by `kdlab.training`; knows no network.
+"""Finished fits by content key: trained once, reused by every later run. Called by `kdlab.fits.obtain`.
 
     outputs/store/<key>/                a finished fit: weights.pt, config.json, metrics.json, curves.csv, SHA256SUMS
     outputs/store/.unfinished/<key>/    what an interrupted one goes on from
@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
-from kdlab.content_hash import short_hash
 from kdlab.errors import KdlabError
+from kdlab.hashing import short_hash
 
 FILES = ("config.json", "curves.csv", "metrics.json", "weights.pt")
 SUMS = "SHA256SUMS"

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from kdlab.data import ClassificationData, DigitsData, Jitter
-from kdlab.seeds import derive
+from kdlab.hashing import derive
 
 
 def epoch_of(data: ClassificationData, epoch: int = 0) -> torch.Tensor:

@@ -179,7 +179,10 @@ def test_shapes_that_do_not_match_are_refused(logits):
 
 @pytest.mark.parametrize("temperature", [0, -1.0, float("nan"), float("inf"), "4", True, None])
 def test_a_wrong_temperature_is_refused_by_name(temperature):
-    with pytest.raises(ValueError, match=f"temperature={temperature}: must be a finite number above 0"):
+    with pytest.raises(
+        ValueError,
+        match=f"temperature={'null' if temperature is None else temperature}: must be a finite number above 0",
+    ):
         DistillationLoss(temperature=temperature)
 
 

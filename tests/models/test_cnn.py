@@ -35,8 +35,8 @@ def test_the_mnist_teachers_first_fully_connected_layer_has_1600_inputs_and_the_
         ({"channels": []}, r"channels=\[\]: must be a list of at least one"),
         ({"strides": [1]}, r"strides=\[1\]: must be a list of 2 integers"),
         ({"padding": 2}, "padding=2: must be 0 or 1"),
-        ({"pool": 0}, "pool=0: must be an integer above 0"),
-        ({"outputs": 0}, "outputs=0: must be an integer above 0"),
+        ({"pool": 0}, "pool=0: must be an integer of at least 1"),
+        ({"outputs": 0}, "outputs=0: must be an integer of at least 1"),
         ({"hidden_dropout": 1}, "hidden_dropout=1: a dropout probability"),
     ],
 )

@@ -5,8 +5,9 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
+from kdlab.config.read import filled_in
+from kdlab.config.structure import plain_values
 from kdlab.data import BlobsData, CIFAR10Data, ClassificationData, MNISTData
-from kdlab.recipes import fill_in
 from kdlab.train import CONFIGS
 
 SIZES = {
@@ -29,7 +30,7 @@ SIZES = {
 def build(name: str, data: ClassificationData) -> torch.nn.Module:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = compose("train", [f"model@student.net={name}"])
-    return instantiate(fill_in(config, data).student.net, _convert_="all")
+    return instantiate(filled_in(plain_values(config), data)["student"]["net"], _convert_="all")
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -52,6 +53,7 @@ def test_what_is_left_open_comes_from_the_data_and_what_is_set_stays():
     assert build("resnet20", MNISTData())(torch.rand(2, 1, 28, 28)).shape == (2, 10)
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = compose("train", ["student.net.outputs=4", "+model@arms.small.net=linear"])
-    filled = fill_in(config, BlobsData())
-    assert (filled.student.net.outputs, filled.teacher.net.outputs, filled.arms.small.net.outputs) == (4, 2, 2)
+    filled = filled_in(plain_values(config), BlobsData())
+    nets = (filled["student"]["net"], filled["teacher"]["net"], filled["arms"]["small"]["net"])
+    assert [net["outputs"] for net in nets] == [4, 2, 2]
     assert config.teacher.net.outputs is None

@@ -11,9 +11,9 @@ from torch.optim import SGD
 from kdlab.data import Batch, ClassificationData, Jitter
 from kdlab.data import module as data_module
 from kdlab.errors import Diverged
-from kdlab.fit import fit
+from kdlab.fits.fit import fit
+from kdlab.fits.logits import logits_of
 from kdlab.hardware import Hardware
-from kdlab.inference import logits_of
 from kdlab.losses import DistillationLoss
 from kdlab.models import MLP
 from kdlab.modules import CachedTeacher, Classifier, Distilled, LiveTeacher
@@ -55,8 +55,8 @@ def train(
     **view: object,
 ) -> Tensor:  # fmt: skip
     view = data.for_fit(**{"held_out": data.held_out, "augment": nn.Identity(), "order_seed": 0} | view)
-    net = fit("arm", module, view, max_epochs=epochs, seed=0, hardware=hardware, board=folder / "board").net
-    return torch.cat([p.detach().flatten() for p in net.parameters()])
+    fit("arm", module, view, max_epochs=epochs, seed=0, hardware=hardware, board=folder / "board")
+    return torch.cat([p.detach().flatten() for p in module.net.parameters()])
 
 
 def cached(data: ClassificationData, net: nn.Module) -> CachedTeacher:
@@ -86,8 +86,8 @@ def test_cached_logits_train_as_live_ones_do_under_shuffling(stripes, tmp_path, 
     def train(module: TrainedNetwork, folder: Path) -> Tensor:
         view = stripes.for_fit(held_out=[3], augment=nn.Identity(), order_seed=0)
         hardware = Hardware(torch.device("cpu"), precision)
-        net = fit("arm", module, view, max_epochs=3, seed=0, hardware=hardware, board=folder / "board").net
-        return torch.cat([p.detach().flatten() for p in net.parameters()])
+        fit("arm", module, view, max_epochs=3, seed=0, hardware=hardware, board=folder / "board")
+        return torch.cat([p.detach().flatten() for p in module.net.parameters()])
 
     live = train(distilled(LiveTeacher(teacher())), tmp_path / "live")
     looked_up = train(distilled(cached(stripes, teacher())), tmp_path / "cached")
@@ -217,9 +217,8 @@ def test_a_fit_takes_the_very_steps_of_a_plain_loop(stripes, tmp_path, precision
     view = stripes.for_fit(held_out=[3], augment=nn.Identity(), order_seed=5)
     logits = cached(stripes, teacher()).logits
     hardware = Hardware(torch.device("cpu"), precision)
-    fitted = fit(
-        "arm", distilled(CachedTeacher(logits)), view, max_epochs=3, seed=0, hardware=hardware, board=tmp_path / "board"
-    )
+    module = distilled(CachedTeacher(logits))
+    fit("arm", module, view, max_epochs=3, seed=0, hardware=hardware, board=tmp_path / "board")
 
     net = student()
     optimizer = SGD(net.parameters(), lr=0.1, momentum=0.9)
@@ -238,6 +237,6 @@ def test_a_fit_takes_the_very_steps_of_a_plain_loop(stripes, tmp_path, precision
             optimizer.step()
             schedule.step()
 
-    for mine, plain in zip(fitted.net.parameters(), net.parameters(), strict=True):
+    for mine, plain in zip(module.net.parameters(), net.parameters(), strict=True):
         assert mine.dtype == torch.float32
         torch.testing.assert_close(mine.detach(), plain.detach(), rtol=0, atol=tolerance)

@@ -27,9 +27,9 @@ from kdlab.report import (
     target_entropy,
     unseen_accuracy,
 )
-from kdlab.report.drawing import DPI, INK, INK_ON_DARK, luminance, numbered_image, sheet
-from kdlab.report.palette import SEEN, TEACHER, UNSEEN, colours, line_styles
-from kdlab.report.temperature import TEMPERATURES, entropies, mean_soft_targets, soft_targets, telling_samples
+from kdlab.report.figures.drawing import DPI, INK, INK_ON_DARK, luminance, numbered_image, sheet
+from kdlab.report.figures.palette import SEEN, TEACHER, UNSEEN, colours, line_styles
+from kdlab.report.figures.temperature import TEMPERATURES, entropies, mean_soft_targets, soft_targets, telling_samples
 from kdlab.results import Fit, Results, Row
 
 NAMES = ["cat", "dog", "owl"]

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from kdlab.report import collect, write_report
-from kdlab.report.images import Example
+from kdlab.report.figures.gallery import Example
 from kdlab.report.page import Gallery, run_page
 from kdlab.report.settings import settings_of, swept_keys
 from kdlab.results import Fit, Results, Row, read

@@ -11,10 +11,10 @@ import sys
 import pytest
 
 from kdlab.report.collection import collect, planned
-from kdlab.report.heatmaps import heatmap
+from kdlab.report.figures.heatmaps import heatmap
+from kdlab.report.figures.sweep_lines import lines
 from kdlab.report.settings import mean_and_sd, settings_of, swept_keys
 from kdlab.report.sweep import figures_of, write_report
-from kdlab.report.sweep_lines import lines
 from kdlab.report.sweep_table import best_by_validation, markdown, settings_table
 
 
@@ -111,8 +111,8 @@ def test_failed_unfinished_and_unbegun_points_are_shown_and_corrupt_files_named(
     assert f"- {grid / '3'} [loss.temperature=1 seed=1]: unfinished" in page
     assert f"- {grid / '4'} [loss.temperature=1 seed=0]: loss.alpha=7: must lie in [0, 1] (and 1 more)" in page
     assert f"- {grid / '24'} [loss.temperature=20 seed=6]: not begun" in page
-    assert f"skipped: {grid / '5' / 'results.json'}: not readable as JSON" in page
-    assert f"skipped: {grid / '6' / 'results.json'}: schema_version is None" in page
+    assert f"skipped: {grid / '5' / 'results.json'}: not a results.json of schema" in page
+    assert f"skipped: {grid / '6' / 'results.json'}: not a results.json of schema" in page
 
 
 def test_results_of_a_point_whose_later_try_failed_do_not_count(grid):

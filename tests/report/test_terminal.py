@@ -13,9 +13,13 @@ ARMS = {"teacher": {}, "baseline": {"targets": "truth"}, "distilled": {}}
 
 
 def results(rows: list[Row], held_out=(3,), arms=ARMS, comparison=None) -> Results:
-    fits = [Fit(arm, "k", False, 1, 1.0, 1) for arm in dict.fromkeys(row.arm for row in rows)]
-    students = {arm: changes for arm, changes in arms.items() if arm != "teacher"}
-    config = {"student": {"targets": "teacher_soft"}, "arms": students, "comparison": comparison}
+    fits = [
+        Fit(arm, "k", False, 1, 1.0, 1)
+        if arm == "teacher"
+        else Fit(arm, "k", False, 1, 1.0, 1, arms.get(arm, {}).get("targets", "teacher_soft"), "teacher")
+        for arm in dict.fromkeys(row.arm for row in rows)
+    ]
+    config = {"comparison": comparison}
     return Results("e", "digits", 5, list(held_out), config, {}, fits, rows)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from kdlab.content_hash import short_hash
+from kdlab.files import write_json
+from kdlab.hashing import short_hash
 from kdlab.store import FILES, Store, StoreError
-from kdlab.whole_files import write_json
 
 NET = {"_target_": "kdlab.models.MLP", "widths": [30]}
 CONTENTS = {"recipe": {"net": NET, "optimizer": {"lr": 0.1}, "seed": 0, "loss": {"temperature": 4}}, "data": "abc"}

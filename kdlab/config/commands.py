@@ -1,0 +1,65 @@
+"""The commands behind runs and sweeps, from the records that Hydra keeps of them."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+
+def repeating(hydra: Any, *, sweep: bool) -> str:
+    """Return the command that does a run or a sweep again: what was typed, without folders and launcher.
+
+    Args:
+        hydra: Hydra's record of it: `HydraConfig.get()`, or `hydra` in `multirun.yaml`.
+        sweep: whether the record is that of a sweep; for a sweep's point the command is that of a single run.
+    """
+    words = ["python", "-m", "kdlab.train", *(["-m"] if sweep else [])]
+    for source in hydra.runtime.config_sources:
+        if source.provider == "command-line":
+            words += ["--config-dir", source.path]
+    if hydra.job.config_name not in (None, "train"):
+        words += ["--config-name", hydra.job.config_name]
+    return shlex.join([*words, *map(str, hydra.overrides.task)])
+
+
+def sweep_command(multirun: Path) -> str | None:
+    """Return the command of the sweep that Hydra recorded in `multirun.yaml`; None where there is no such record."""
+    try:
+        return repeating(OmegaConf.load(multirun).hydra, sweep=True)
+    except (OSError, AttributeError, TypeError, OmegaConfBaseException):  # of another tool, or damaged
+        return None
+
+
+def overrides_of(run: Path) -> tuple[str, ...]:
+    """Return the overrides that a run was started with; none where they were not recorded."""
+    try:
+        return tuple(str(line) for line in OmegaConf.load(run / ".hydra" / "overrides.yaml"))
+    except (OSError, OmegaConfBaseException):
+        return ()
+
+
+def planned(multirun: Path) -> list[tuple[str, ...]]:
+    """Return the overrides of each point of the sweep that Hydra recorded in `multirun.yaml`.
+
+    Nothing where another sweeper than Hydra's own was used, where a point's folder is not its number, or where there is
+    no such record.
+    """
+    try:
+        record = OmegaConf.load(multirun)
+        sweeper = OmegaConf.select(record, "hydra.sweeper") or {}
+        content: Any = OmegaConf.to_container(record)
+        numbered = content["hydra"].get("sweep", {}).get("subdir") == "${hydra.job.num}"
+        if not (numbered and str(sweeper.get("_target_")).endswith(".BasicSweeper")):
+            return []
+        given = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
+        given += [str(line) for line in OmegaConf.select(record, "hydra.overrides.task") or ()]
+        parsed = OverridesParser.create().parse_overrides(given)
+        (points,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OmegaConfBaseException, HydraException):
+        return []
+    return [tuple(point) for point in points]

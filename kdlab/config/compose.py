@@ -1,0 +1,44 @@
+"""The composed config: where its files lie, how a sweep's points are composed, its text. Imports no torch."""
+
+import hashlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+PACKAGE = Path(__file__).resolve().parent.parent
+# In a wheel the configs lie inside the package, in a checkout beside it.
+CONFIGS = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
+# Arguments that say how a sweep is run, not what it is.
+HOW = ("hydra/launcher", "hydra.launcher", "hydra.verbose", "store")
+
+ComposedConfig = DictConfig
+
+
+def sweep_id() -> str:
+    """Return a name for the sweep that this command describes; the same command again has the same name."""
+    what = [argument for argument in sys.argv[1:] if not argument.lstrip("+~").startswith(HOW)]
+    return hashlib.sha256("\0".join(what).encode()).hexdigest()[:8]
+
+
+OmegaConf.register_new_resolver("sweep_id", sweep_id, use_cache=True, replace=True)
+
+
+def compose_point(
+    loader: ConfigLoader, config: DictConfig, *, number: int, overrides: tuple[str, ...], sweep: Path
+) -> DictConfig:
+    """Return the config of one point of a sweep, whose folder lies below the sweep's."""
+    composed = loader.load_sweep_config(config, list(overrides))
+    with open_dict(composed):
+        composed.hydra.job.id = str(number)
+        composed.hydra.job.num = number
+        composed.hydra.sweep.dir = str(sweep)
+    return composed
+
+
+def as_yaml(config: Mapping[str, Any]) -> str:
+    """Return a config as it would stand in a file."""
+    return OmegaConf.to_yaml(OmegaConf.create(dict(config)))

@@ -1,0 +1,90 @@
+"""The recipes of all fits, from a config as plain values: overrides merged, and the order in which fits are trained.
+
+Imports no torch: reports read recipes too.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from kdlab.config.experiment import TEACHER, Recipe, StudentRecipe, TeacherRecipe
+from kdlab.limits import shown
+
+Plain = Mapping[str, Any]
+
+
+def recipes_of(config: Plain, problems: list[str]) -> dict[str, Recipe]:
+    """Return the recipe of each fit by name: the teacher, further teachers, the arms.
+
+    An override that names a `_target_` replaces what it overrides; any other is merged into it.
+
+    Args:
+        config: with plain values, all resolved.
+        problems: gets a line for each override of something that the recipe does not have, for each unknown teacher and
+            for each cycle; fits with such a problem are left out.
+    """
+    recipes: dict[str, Recipe] = {TEACHER: TeacherRecipe(**config["teacher"])}
+    for section, kind, base in (("teachers", TeacherRecipe, "teacher"), ("arms", StudentRecipe, "student")):
+        for name, overrides in config[section].items():
+            found: list[str] = []
+            merged = _merged(config[base], overrides or {}, f"{section}.{name}", f"the {base}'s recipe", found)
+            if not found:
+                recipes[name] = kind(**merged | ({"teacher": _names(merged["teacher"])} if section == "arms" else {}))
+            problems += found
+    problems += _graph_problems(recipes, config)
+    return recipes
+
+
+def generations(recipes: Mapping[str, Recipe]) -> list[list[str]]:
+    """Return the names of the fits in groups: those of a group need none but the groups before it."""
+    order = TopologicalSorter({name: recipe.teacher for name, recipe in recipes.items()})
+    order.prepare()
+    groups = []
+    while order.is_active():
+        ready = order.get_ready()
+        groups.append([name for name in recipes if name in ready])
+        order.done(*ready)
+    return groups
+
+
+def keys_of(kind: Any) -> tuple[str, ...]:
+    """Return the keys of the section of the config that this dataclass describes."""
+    return tuple(field.name for field in fields(kind))
+
+
+def _merged(base: Plain, overrides: Plain, path: str, whose: str, problems: list[str]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in overrides.items():
+        if key not in base:
+            problems.append(f"{path}.{key}: no such key in {whose}; there are {', '.join(sorted(base))}")
+        elif isinstance(value, Mapping) and isinstance(base[key], Mapping) and "_target_" not in value:
+            merged[key] = _merged(base[key], value, f"{path}.{key}", whose, problems)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _names(teacher: Any) -> tuple[str, ...]:
+    return tuple(teacher) if isinstance(teacher, list) else (teacher,)
+
+
+def _graph_problems(recipes: Mapping[str, Recipe], config: Plain) -> list[str]:
+    known = (TEACHER, *config["teachers"], *config["arms"])
+    problems = []
+    for name, recipe in recipes.items():
+        own = "teacher" in (config["arms"].get(name) or {})
+        key = f"arms.{name}.teacher" if own else "student.teacher"
+        if isinstance(recipe, StudentRecipe) and len(recipe.teacher) != 1:
+            problems.append(f"{key}={list(recipe.teacher)}: name one fit; several teachers at once are not built yet")
+        for teacher in recipe.teacher:
+            if teacher not in known:
+                problems.append(f"{key}={shown(teacher)}: no such fit; there are {', '.join(known)}")
+    if problems:
+        return problems
+    try:
+        generations(recipes)
+    except CycleError as error:
+        circle = error.args[1]
+        return [f"arms.{circle[0]}.teacher: fits that teach each other in a circle, {' → '.join(circle)}"]
+    return []

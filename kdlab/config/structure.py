@@ -1,0 +1,92 @@
+"""The structure of a config: which keys it must have, and what is missing, unset, unknown or not a mapping."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from kdlab.config.experiment import (
+    TEACHER,
+    EvaluationSettings,
+    Experiment,
+    StoreSettings,
+    StudentRecipe,
+    TeacherRecipe,
+    TrainerSettings,
+)
+from kdlab.config.recipes import keys_of
+from kdlab.errors import ConfigError
+from kdlab.limits import shown
+
+# The longest names still make a folder and a file name.
+NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
+NAME_RULE = "letters, digits, '_', '-' and '.', 100 at most"
+# Parts of the student's recipe that stand at the top of the config; the others stand under `student`.
+TOP_LEVEL = ("optimizer", "schedule", "loss", "seed")
+# Sections whose keys are given by a class here; the data set's own class checks those of `data`.
+SECTIONS = {
+    "teacher": keys_of(TeacherRecipe),
+    "student": keys_of(StudentRecipe),
+    "trainer": keys_of(TrainerSettings),
+    "evaluation": keys_of(EvaluationSettings),
+    "store": keys_of(StoreSettings),
+}
+# Sections that list fits, under any names.
+FITS = ("teachers", "arms")
+TOP_KEYS = tuple(
+    dict.fromkeys(
+        [*(key for key in keys_of(Experiment) if key not in ("recipes", "config")), *SECTIONS, *FITS, *TOP_LEVEL]
+    )
+)
+
+
+def plain_values(config: DictConfig) -> dict[str, Any]:
+    """Return the config as plain values, with every interpolation resolved.
+
+    Raises:
+        ConfigError: with every structural problem, which makes deeper checks impossible.
+    """
+    try:
+        unset = sorted(OmegaConf.missing_keys(config))
+        plain: Any = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError([str(error).split("\n")[0]]) from error
+    problems = [f"{key}: has no value" for key in unset]
+    problems += [*_problems(plain)]
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    return plain
+
+
+def _problems(plain: Mapping[str, Any]) -> Iterator[str]:
+    yield from _unknown("", plain, TOP_KEYS)
+    yield from (f"{key}: is missing" for key in TOP_KEYS if key not in plain)
+    for section in ("data", *SECTIONS, *FITS):
+        if section in plain and not isinstance(plain[section], Mapping):
+            yield f"{section}={shown(plain[section])}: must be a mapping"
+    sections = {name: plain[name] for name in (*SECTIONS, "data") if isinstance(plain.get(name), Mapping)}
+    for section, content in sections.items():
+        keys = SECTIONS.get(section, ("_target_",))
+        yield from (f"{section}.{key}: is missing" for key in keys if key not in content)
+        if section in SECTIONS:
+            yield from _unknown(f"{section}.", content, keys)
+    for section in FITS:
+        fits = plain.get(section)
+        for name, overrides in fits.items() if isinstance(fits, Mapping) else ():
+            yield from _fit_problems(section, name, overrides, plain)
+
+
+def _fit_problems(section: str, name: Any, overrides: Any, plain: Mapping[str, Any]) -> Iterator[str]:
+    what = "an arm" if section == "arms" else "a teacher"
+    if not isinstance(name, str) or name in (TEACHER, "bayes") or not NAME.fullmatch(name):
+        yield f"{section}.{name}: {what}'s name is made of {NAME_RULE}, and not teacher or bayes"
+    elif section == "arms" and isinstance(plain.get("teachers"), Mapping) and name in plain["teachers"]:
+        yield f"arms.{name}: a teacher has this name too; rename one of them"
+    if not isinstance(overrides, Mapping | None):
+        yield f"{section}.{name}={overrides}: must be a mapping"
+
+
+def _unknown(path: str, given: Mapping[str, Any], known: Sequence[str]) -> Iterator[str]:
+    yield from (f"{path}{key}: no such key; there are {', '.join(known)}" for key in given if key not in known)

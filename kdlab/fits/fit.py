@@ -1,0 +1,140 @@
+"""One fit by Lightning: a network under training, its data, its epochs."""
+
+import logging
+import shutil
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, Trainer
+from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch.multiprocessing.spawn import ProcessRaisedException
+
+from kdlab.data import ClassificationData
+from kdlab.errors import Diverged, Terminated
+from kdlab.fits.callbacks import BestEpoch, CheckpointEachEpoch, Quiet, SeedEachEpoch, ignore_warnings
+from kdlab.fits.progress import FitProgress
+from kdlab.hardware import Hardware
+from kdlab.modules.trained import TrainedNetwork
+
+log = logging.getLogger(__name__)
+
+
+def fit(
+    name: str,
+    module: TrainedNetwork,
+    data: ClassificationData,
+    *,
+    max_epochs: int,
+    seed: int,
+    hardware: Hardware,
+    board: Path,
+    patience: int | None = None,
+    checkpoint: Path | None = None,
+) -> tuple[int, float]:
+    """Train `module.net` on `data`, in place; return the epochs and the seconds that it took.
+
+    The network ends on the CPU, in eval mode, with the weights of the last epoch or, with `patience`, of the best one.
+
+    Args:
+        name: of the fit, for messages.
+        module: the network with its loss and optimizer.
+        data: this fit's view of the data.
+        max_epochs: passes over the training samples.
+        seed: of dropout; order and augmentation have the seed of the data's view.
+        hardware: what to train on.
+        board: folder of its TensorBoard files; what lies there is replaced.
+        patience: stop after so many epochs without a higher validation accuracy, and go back to the weights of the
+            best epoch; None to take the last epoch's.
+        checkpoint: a file that is written after each epoch. Where it exists, the fit goes on from it, and ends with the
+            weights, bit for bit, that it would have had without the interruption. None to write none.
+
+    Raises:
+        Diverged: when the loss is no longer finite.
+        KeyboardInterrupt: on Ctrl-C.
+        Terminated: on SIGTERM.
+    """
+    if checkpoint is None and hardware.devices > 1:  # by which the processes hand over what they trained
+        with tempfile.TemporaryDirectory() as scratch:
+            return fit(
+                name, module, data, max_epochs=max_epochs, seed=seed, hardware=hardware, board=board,
+                patience=patience, checkpoint=Path(scratch) / "epoch.ckpt",
+            )  # fmt: skip
+    data.setup()
+    best, each_epoch = BestEpoch(), CheckpointEachEpoch(checkpoint)
+    selection = [] if patience is None else [best, EarlyStopping("val/accuracy_seen", mode="max", patience=patience)]
+    callbacks = [Quiet(), SeedEachEpoch(seed), FitProgress(name), *selection, each_epoch]
+    shutil.rmtree(board, ignore_errors=True)
+    trainer = _trainer(data, max_epochs, callbacks, hardware, board)
+    start = time.perf_counter()
+    with warnings.catch_warnings(), _stops_named(name):
+        ignore_warnings()
+        trainer.fit(module.train(), datamodule=data, ckpt_path=each_epoch.found(name))
+    epochs, seconds = trainer.current_epoch, each_epoch.earlier_seconds + time.perf_counter() - start
+    if hardware.devices > 1:
+        epochs = _hand_over(module, best, each_epoch)
+    if patience is not None:
+        module.net.load_state_dict(best.weights)
+        log.info("%s: epoch %d had the highest validation accuracy, %.2f%%", name, best.epoch, 100 * best.accuracy)
+    module.net.cpu().eval()
+    module.curve = [(epoch, figure, float(value)) for epoch, figure, value in module.curve]
+    return epochs, seconds
+
+
+@contextmanager
+def _stops_named(name: str) -> Iterator[None]:
+    """Turn what ends a fit early, in Lightning's words or another process's, into what `fit` raises."""
+    try:
+        yield
+    except Diverged as error:
+        raise Diverged(f"{name}: {error}") from error
+    except ProcessRaisedException as error:  # of one of several devices
+        _, diverged, message = str(error).rpartition(f"{Diverged.__module__}.{Diverged.__qualname__}: ")
+        if not diverged:
+            raise
+        raise Diverged(f"{name}: {message.strip()}") from error
+    except SIGTERMException as stop:
+        raise Terminated from stop
+    except SystemExit as stop:
+        if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning's answer to Ctrl-C
+            raise KeyboardInterrupt from stop
+        raise
+
+
+def _trainer(
+    data: ClassificationData, max_epochs: int, callbacks: list[Callback], hardware: Hardware, board: Path
+) -> Trainer:
+    return Trainer(
+        accelerator=hardware.accelerator,
+        devices=hardware.devices,
+        strategy="ddp_spawn" if hardware.devices > 1 else "auto",
+        use_distributed_sampler=False,  # the training data have theirs; every process validates on all
+        precision=hardware.precision,  # type: ignore[arg-type]
+        max_epochs=max_epochs,
+        logger=TensorBoardLogger(board.parent, name="", version=board.name),
+        log_every_n_steps=len(data.train_dataloader()),
+        callbacks=callbacks,
+        deterministic=hardware.accelerator == "gpu",
+        limit_val_batches=1.0 if len(data.val_ids) else 0,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+    )
+
+
+def _hand_over(module: TrainedNetwork, best: BestEpoch, each_epoch: CheckpointEachEpoch) -> int:
+    """Take what the processes of a fit on several devices left in their last checkpoint; return the epochs trained."""
+    assert each_epoch.path
+    state: dict[str, Any] = torch.load(each_epoch.path, "cpu", weights_only=True)
+    module.load_state_dict(state["state_dict"])
+    module.on_load_checkpoint(state)
+    if best.state_key in state["callbacks"]:
+        best.load_state_dict(state["callbacks"][best.state_key])
+    return int(state["epoch"]) + 1

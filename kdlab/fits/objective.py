@@ -1,0 +1,32 @@
+"""What a fit minimizes: its loss, and the same as an equation."""
+
+from hydra.utils import instantiate
+from torch import nn
+
+from kdlab.config.experiment import Recipe, StudentRecipe, Targets
+
+OF_TEACHER = "L = CE(z_t, y)"
+# What the symbols of a loss stand for, where that is neither the labels nor the logits of the teacher.
+STANDS_FOR = {
+    Targets("teacher", soft=False): ", y = argmax z_t",
+    Targets("bayes", soft=False): ", y = argmax P(y | x)",
+    Targets("bayes", soft=True): ", z_t = log P(y | x) of the true posterior",
+}
+
+
+def loss_of(recipe: StudentRecipe) -> nn.Module:
+    """Build a student's loss."""
+    loss: nn.Module = instantiate(recipe.loss, _convert_="all")
+    return loss
+
+
+def equation_of(recipe: Recipe) -> str:
+    """Return what a fit with this recipe minimizes, as an equation.
+
+    z_s are the student's logits, z_t the teacher's, y the labels, CE the cross-entropy. A loss that does not write its
+    equation in `extra_repr` is named.
+    """
+    if not isinstance(recipe, StudentRecipe):
+        return OF_TEACHER
+    loss = loss_of(recipe)
+    return (loss.extra_repr() or type(loss).__name__) + STANDS_FOR.get(recipe.learns_from, "")

@@ -1,0 +1,95 @@
+"""What each fit of a run will be, down to its content key, before anything is trained."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from lightning import seed_everything
+from torch import nn
+
+from kdlab.config.experiment import Node, Recipe, StudentRecipe, TeacherRecipe
+from kdlab.config.recipes import generations
+from kdlab.data import ClassificationData
+from kdlab.fits import weights
+from kdlab.fits.context import Context
+from kdlab.fits.key import fit_contents
+from kdlab.hashing import derive, short_hash
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One fit to be had: trained, or taken from the store, or made of weights that the user gave.
+
+    `contents` is all that its weights depend on, and `key` the hash of that. `data` is the fit's view of the data.
+    """
+
+    name: str
+    recipe: Recipe
+    net: nn.Module
+    data: ClassificationData
+    seed: int
+    contents: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        """The content key."""
+        return short_hash(self.contents)
+
+    @property
+    def given(self) -> Path | None:
+        """The file of weights that the user gave for it."""
+        checkpoint = self.recipe.checkpoint if isinstance(self.recipe, TeacherRecipe) else None
+        return Path(checkpoint).expanduser() if checkpoint else None
+
+
+def plan_fits(recipes: Mapping[str, Recipe], context: Context) -> dict[str, Plan]:
+    """Plan every fit, in the order of `recipes`.
+
+    Raises:
+        CheckpointError: when weights that the user gave cannot be loaded.
+    """
+    plans: dict[str, Plan] = {}
+    for names in generations(recipes):
+        plans |= {name: _plan(name, recipes[name], context, plans) for name in names}
+    return {name: plans[name] for name in recipes}
+
+
+def _plan(name: str, recipe: Recipe, context: Context, earlier: Mapping[str, Plan]) -> Plan:
+    student = isinstance(recipe, StudentRecipe)
+    # Apart from the teacher's: with one network for both, the student must not start as its teacher did.
+    seed = derive(recipe.seed, "student" if student else "teacher")
+    net = new_network(recipe.net, seed)
+    data = context.data.for_fit(
+        held_out=list(recipe.held_out_classes),
+        augment=instantiate(recipe.augment, _convert_="all"),
+        order_seed=derive(seed, "order"),
+    )
+    described: dict[str, Any] = {
+        "net": recipe.net,
+        "augment": recipe.augment,
+        "optimizer": recipe.optimizer,
+        "schedule": recipe.schedule,
+        "max_epochs": recipe.max_epochs,
+        "patience": recipe.patience,
+        "seed": recipe.seed,
+    }
+    teachers: list[str] = []
+    if isinstance(recipe, StudentRecipe):
+        described |= {"targets": recipe.targets, "loss": recipe.loss}
+        teachers = [earlier[teacher].key for teacher in recipe.teacher if recipe.learns_from.source == "teacher"]
+    elif isinstance(recipe, TeacherRecipe) and recipe.checkpoint:
+        weights.load(net, Path(recipe.checkpoint).expanduser())
+        described, data = {"net": recipe.net, "weights": weights.checksum(net)}, context.data
+    contents = fit_contents(
+        recipe=described, data=data, precision=context.hardware.precision, net=net, teacher_keys=teachers
+    )
+    return Plan(name, recipe, net, data, seed, contents)
+
+
+def new_network(node: Node, seed: int) -> nn.Module:
+    """Build a network; its initial weights are a function of the network and the seed alone."""
+    seed_everything(derive(seed, "weights"), verbose=False)
+    net: nn.Module = instantiate(node, _convert_="all")
+    return net

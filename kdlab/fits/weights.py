@@ -1,0 +1,84 @@
+"""A network's weights as files: bare state_dicts, nothing pickled but tensors."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from kdlab.errors import KdlabError
+from kdlab.files import whole
+
+SHOWN = 5
+
+
+class CheckpointError(KdlabError):
+    """A file whose weights cannot be had, or do not fit the network."""
+
+
+def save(net: nn.Module, path: Path) -> None:
+    """Write `net`'s state_dict; a reader finds the whole file or none."""
+    path.parent.mkdir(exist_ok=True)
+    # Given a path, torch writes its name into the file: equal weights would not be equal files.
+    with whole(path) as scratch, scratch.open("wb") as file:
+        torch.save(net.state_dict(), file)
+
+
+def link(weights: Path, path: Path) -> None:
+    """Give a file of weights a second name, `path`; a copy where the file system cannot link."""
+    path.parent.mkdir(exist_ok=True)
+    path.unlink(missing_ok=True)  # a rename over it would do nothing, were it that name already
+    try:
+        os.link(weights, path)
+    except OSError:
+        with whole(path) as scratch:
+            shutil.copyfile(weights, scratch)
+
+
+def load(net: nn.Module, path: Path) -> None:
+    """Load the weights in `path`, a state_dict by torch.save or a .safetensors file, into `net`.
+
+    Raises:
+        CheckpointError: naming the file and what is wrong with it.
+    """
+    state = _read(path)
+    own = net.state_dict()
+    problems = [f"it lacks {name}" for name in own if name not in state]
+    problems += [f"the network has no {name}" for name in state if name not in own]
+    problems += [
+        f"{name} is {tuple(state[name].shape)}, in the network {tuple(own[name].shape)}"
+        for name in own
+        if name in state and state[name].shape != own[name].shape
+    ]
+    if problems:
+        more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
+        raise CheckpointError(f"{path} holds other weights than the network's: {'; '.join(problems[:SHOWN] + more)}")
+    net.load_state_dict(state)
+
+
+def _read(path: Path) -> Mapping[str, Tensor]:
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file")
+    try:
+        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
+    except Exception as error:  # torch.load raises many kinds for what is no file of weights
+        raise CheckpointError(f"{path} is no state_dict that torch.load(weights_only=True) reads: {error}") from error
+    if not (isinstance(state, Mapping) and state and all(isinstance(value, Tensor) for value in state.values())):
+        raise CheckpointError(f"{path} is no state_dict, names with tensors: save one with net.state_dict()")
+    return state
+
+
+def checksum(net: nn.Module) -> str:
+    """Return a hash of `net`'s weights, 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name, value in net.state_dict().items():
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
+        digest.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]

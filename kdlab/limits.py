@@ -1,0 +1,56 @@
+"""Limits of single values: what is in range, and the line that says so when it is not."""
+
+import math
+from numbers import Real
+
+
+def is_integer(value: object, *, least: int = 1) -> bool:
+    """Tell whether `value` is an integer of at least `least`; True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def is_finite(value: object) -> bool:
+    """Tell whether `value` is a finite number; True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_positive(value: object) -> bool:
+    """Tell whether `value` is a finite number above 0."""
+    return is_finite(value) and value > 0  # type: ignore[operator]
+
+
+def is_share(value: object, *, one: bool = True) -> bool:
+    """Tell whether `value` is a number in [0, 1], or in [0, 1) where `one` is not allowed."""
+    return is_finite(value) and 0 <= value <= 1 and (one or value < 1)  # type: ignore[operator]
+
+
+def is_part(value: object) -> bool:
+    """Tell whether `value` is the size of a part: its share, a float in [0, 1), or its number, an integer."""
+    return is_integer(value, least=0) or (isinstance(value, float) and is_share(value, one=False))
+
+
+def integer(name: str, value: object, *, least: int = 1) -> list[str]:
+    """Return the problem line of a value that is no integer of at least `least`; none where it is."""
+    return [] if is_integer(value, least=least) else [f"{name}={shown(value)}: must be an integer of at least {least}"]
+
+
+def positive(name: str, value: object) -> list[str]:
+    """Return the problem line of a value that is no finite number above 0; none where it is."""
+    return [] if is_positive(value) else [f"{name}={shown(value)}: must be a finite number above 0"]
+
+
+def share(name: str, value: object, what: str = "", *, one: bool = True) -> list[str]:
+    """Return the problem line of a value outside [0, 1], or [0, 1) without `one`; `what` says what the value is."""
+    if is_share(value, one=one):
+        return []
+    return [f"{name}={shown(value)}: {what + ' ' if what else ''}must lie in [0, 1{']' if one else ')'}"]
+
+
+def boolean(name: str, value: object) -> list[str]:
+    """Return the problem line of a value that is neither true nor false; none where it is."""
+    return [] if isinstance(value, bool) else [f"{name}={shown(value)}: must be true or false"]
+
+
+def shown(value: object) -> object:
+    """Return a value as the user types it."""
+    return "null" if value is None else value

@@ -1,0 +1,82 @@
+"""The figures of errors: how many, before and after bias correction, and how much of unseen classes is known."""
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from kdlab.report.figures.drawing import described, in_style, sheet
+from kdlab.report.figures.palette import SEEN, UNSEEN, colours
+from kdlab.results import Results
+
+CORRECTIONS = {"none": "as it is", "prior": "corrected without labels", "oracle": "corrected on test labels"}
+
+
+@in_style
+def error_counts(results: Results) -> Figure:
+    """Draw the errors of each arm, before and after bias correction, on seen and on unseen classes.
+
+    Measured on `results.shown_split`.
+
+    Raises:
+        ValueError: when the run has no errors counted there.
+    """
+    split = results.shown_split
+    bars = [
+        (fit.arm, correction, row)
+        for fit in results.fits
+        for correction in CORRECTIONS
+        if (row := results.find(fit.arm, "all", "errors", correction, split))
+    ]
+    if not bars:
+        raise ValueError(f"the run counts no errors on {split}")
+    labels = [arm if correction == "none" else f"{arm}, {correction}" for arm, correction, _ in bars]
+    figure = sheet(8, 0.32 * len(bars) + 1.3)
+    panel = figure.subplots()
+    most = max(row.value for *_, row in bars)
+    parted = any(results.find(arm, "unseen", "errors", how, split) for arm, how, _ in bars)
+    for y, (arm, correction, row) in enumerate(bars):
+        unseen = results.find(arm, "unseen", "errors", correction, split)
+        on_unseen = unseen.value if unseen else 0.0
+        panel.barh(y, row.value - on_unseen, 0.7, color=SEEN, label="on seen classes" if parted else "errors")
+        panel.barh(y, on_unseen, 0.7, left=row.value - on_unseen, color=UNSEEN, hatch="///", edgecolor="white",
+                   linewidth=0, label="on unseen classes")  # fmt: skip
+        panel.text(row.value + 0.01 * most, y, f"{row.value:,.0f}", va="center", fontsize="small")
+    panel.set_yticks(range(len(bars)), labels)
+    panel.set(
+        xlabel=f"errors on {bars[0][2].n:,} {split} samples", xlim=(0, 1.12 * most or 1), ylim=(len(bars) - 0.4, -0.6)
+    )
+    panel.grid(axis="x")
+    handles, names = panel.get_legend_handles_labels()
+    named = dict(zip(names, handles, strict=True)) if parted else {}
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=2)
+    said = "; ".join(f"{label} {row.value:,.0f}" for label, (*_, row) in zip(labels, bars, strict=True))
+    return described(figure, f"Bars: errors on {bars[0][2].n:,} {split} samples. {said}.")
+
+
+@in_style
+def unseen_accuracy(results: Results) -> Figure:
+    """Draw the accuracy of each student on its unseen classes, before and after bias correction.
+
+    Measured on `results.shown_split`.
+
+    Raises:
+        ValueError: when no student has unseen classes.
+    """
+    split = results.shown_split
+    arms = [fit.arm for fit in results.fits if results.find(fit.arm, "unseen", "accuracy", "oracle", split)]
+    if not arms:
+        raise ValueError("no student of this run has unseen classes")
+    figure = sheet(max(6.0, 1.1 * len(arms) + 2), 4)
+    panel = figure.subplots()
+    width = 0.8 / len(CORRECTIONS)
+    said = []
+    for i, ((correction, label), colour) in enumerate(zip(CORRECTIONS.items(), colours(3), strict=True)):
+        rows = [results.find(arm, "unseen", "accuracy", correction, split) for arm in arms]
+        heights = [row.value if row else 0.0 for row in rows]
+        panel.bar([x + (i - 1) * width for x in range(len(arms))], heights, width, label=label, color=colour)
+        said.append(f"{label}: " + ", ".join(f"{arm} {y:.1%}" for arm, y in zip(arms, heights, strict=True)))
+    panel.set_xticks(range(len(arms)), arms, rotation=30 if len(arms) > 6 else 0)
+    panel.set(ylabel=f"{split} accuracy on unseen classes", ylim=(0, 1))
+    panel.yaxis.set_major_formatter(PercentFormatter(1))
+    panel.grid(axis="y")
+    figure.legend(loc="outside lower center", ncols=3)
+    return described(figure, f"Bars: accuracy on classes that the student never saw. {'; '.join(said)}.")

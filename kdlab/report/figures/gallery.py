@@ -1,0 +1,130 @@
+"""The gallery: single images, what they are, and the probabilities that teacher and student give them."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from torch import Tensor
+
+from kdlab.report.figures.drawing import INK, described, in_style, sheet, shortened
+from kdlab.report.figures.palette import STUDENT, TEACHER
+
+COLUMNS = 6
+SHOWN_CLASSES = 3
+# Of a cell, in inches: its height, its image, the room for one letter of a class's name, and its longest bar.
+HEIGHT, IMAGE, LETTER, BAR = 1.3, 0.8, 0.065, 0.5
+
+
+class Example(NamedTuple):
+    """One image: `pixels` (C, H, W) uint8, its class, and the probabilities (K,) of the teacher and the student."""
+
+    pixels: Tensor
+    label: int
+    teacher: Tensor
+    student: Tensor
+
+    @property
+    def choice(self) -> int:
+        """The student's first choice."""
+        return int(self.student.argmax())
+
+    def shown(self) -> list[int]:
+        """Return the classes that matter here: its own, both first choices, and then the teacher's likeliest."""
+        likeliest = [self.choice, *self.teacher.argsort(descending=True).tolist()]
+        return list(dict.fromkeys([self.label, *likeliest]))[:SHOWN_CLASSES]
+
+    def caption(self, class_names: Sequence[str]) -> str:
+        """Return `class`, or `class → choice` where the student is wrong."""
+        right = self.choice == self.label
+        return class_names[self.label] if right else f"{class_names[self.label]} → {class_names[self.choice]}"
+
+
+def examples(
+    images: Tensor,
+    labels: Tensor,
+    *,
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    among: Tensor,
+    surest: bool = False,
+    limit: int = 24,
+) -> list[Example]:
+    """Return some of the images of `among`, the student's surest first, with both networks' probabilities.
+
+    Where there are more than `limit`, they are evenly spread from the one that it is surest of to the one that it is
+    least sure of or, with `surest`, those that it is surest of.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        labels: (N,).
+        student_logits: (N, K), as they are judged: bias-corrected or not.
+        teacher_logits: (N, K).
+        among: (N,) bool, those to choose from.
+        surest: which to choose.
+        limit: the most to return.
+    """
+    student, teacher = student_logits.softmax(dim=1), teacher_logits.softmax(dim=1)
+    candidates = among.nonzero().squeeze(1)
+    order = candidates[student[candidates].amax(dim=1).argsort(descending=True, stable=True)]
+    if not surest and len(order) > limit:
+        order = order[torch.linspace(0, len(order) - 1, limit).round().long()]
+    return [Example(images[i], int(labels[i]), teacher[i], student[i]) for i in order[:limit].tolist()]
+
+
+@in_style
+def gallery(found: Sequence[Example], *, title: str, class_names: Sequence[str]) -> Figure:
+    """Draw each image with its class, the student's choice where it is another, and both networks' probabilities.
+
+    Args:
+        found: what to draw, see `examples`.
+        title: of the figure.
+        class_names: K names.
+    """
+    columns = min(COLUMNS, max(3, len(found)))
+    rows = max(1, math.ceil(len(found) / columns))
+    bars = IMAGE + 0.2 + LETTER * max(len(shortened(name)) for name in class_names)  # where they begin
+    width = bars + BAR + 0.15
+    figure = sheet(width * columns, HEIGHT * rows + 0.7)
+    panel = figure.subplots()
+    panel.axis("off")
+    for i, example in enumerate(found):
+        _draw(panel, example, width * (i % columns), HEIGHT * (i // columns), bars, class_names)
+    panel.set(xlim=(0, width * columns), ylim=(HEIGHT * rows, 0), aspect="equal")
+    figure.suptitle(title)
+    patches = [Rectangle((0, 0), 1, 1, color=colour) for colour in (TEACHER, STUDENT)]
+    figure.legend(patches, ["teacher's probability", "student's"], loc="outside lower center", ncols=2)
+    listed = "; ".join(alternative(example, class_names) for example in found) or "none"
+    return described(figure, f"{title}. {listed}.")
+
+
+def alternative(example: Example, class_names: Sequence[str]) -> str:
+    """Return an example in words."""
+    shares = ", ".join(
+        f"{class_names[c]}: teacher {example.teacher[c]:.0%}, student {example.student[c]:.0%}" for c in example.shown()
+    )
+    return f"class {example.caption(class_names)} ({shares})"
+
+
+def _draw(panel: Axes, example: Example, x: float, y: float, bars: float, class_names: Sequence[str]) -> None:
+    """Draw one example into the cell with its upper left corner at (x, y): the image, and a pair of bars a class."""
+    panel.imshow(pixels(example.pixels), extent=(x + 0.05, x + 0.05 + IMAGE, y + 0.35 + IMAGE, y + 0.35), zorder=2)
+    weight = "bold" if example.choice != example.label else "normal"
+    title = example.caption([shortened(name) for name in class_names])
+    panel.text(x + 0.05, y + 0.28, title, fontsize=8, weight=weight)
+    for i, c in enumerate(example.shown()):
+        top = y + 0.37 + 0.28 * i
+        panel.text(x + bars - 0.04, top + 0.1, shortened(class_names[c]), fontsize=6.5, va="center", ha="right")
+        for j, (p, colour) in enumerate(((example.teacher[c], TEACHER), (example.student[c], STUDENT))):
+            panel.add_patch(Rectangle((x + bars, top + 0.1 * j), BAR * float(p), 0.09, color=colour, linewidth=0))
+        panel.plot([x + bars, x + bars], [top - 0.02, top + 0.21], color=INK, linewidth=0.6)
+
+
+def pixels(image: Tensor) -> np.ndarray:
+    """Return an image (C, H, W) uint8 as (H, W, 3): one channel as black on white."""
+    array = image.permute(1, 2, 0).numpy()
+    return np.repeat(255 - array, 3, axis=2) if array.shape[2] == 1 else array

@@ -1,0 +1,197 @@
+"""What temperature does to a teacher's answers: the figures of its soft targets."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from matplotlib import colormaps
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import PercentFormatter
+from torch import Tensor
+
+from kdlab.report.figures.drawing import (
+    NUMBERED_CLASSES,
+    described,
+    in_style,
+    numbered_image,
+    sheet,
+    shortened,
+    tick_classes,
+)
+from kdlab.report.figures.gallery import pixels
+from kdlab.report.figures.palette import SEEN, TEACHER, UNSEEN
+
+TEMPERATURES = (1.0, 2.0, 4.0, 8.0, 20.0)
+
+
+def soft_targets(logits: Tensor, temperature: float) -> Tensor:
+    """Return softmax(z / T) along the last axis, in float64: (…, C) → (…, C)."""
+    return (logits.double() / temperature).softmax(dim=-1)
+
+
+def entropies(logits: Tensor, temperature: float) -> Tensor:
+    """Return the entropy of each sample's soft target at T, in nats: (N, C) → (N,), between 0 and ln C."""
+    return torch.special.entr(soft_targets(logits, temperature)).sum(dim=-1)
+
+
+def mean_soft_targets(logits: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    """Return for each true class the mean soft target at T: (N, C), (N,) → (C, C), rows sum to 1.
+
+    The row of a class without samples is NaN.
+    """
+    classes = logits.shape[1]
+    members = torch.nn.functional.one_hot(labels, classes).double()
+    return members.T @ soft_targets(logits, temperature) / members.sum(dim=0).unsqueeze(1)
+
+
+def telling_samples(logits: Tensor, labels: Tensor, classes: Sequence[int]) -> list[int]:
+    """Return for each of these classes the sample that the teacher gets right with the least certainty at T = 1.
+
+    Where it gets none of a class right, that class is left out.
+    """
+    probability, choice = logits.softmax(dim=1).max(dim=1)
+    found = []
+    for c in classes:
+        right = ((labels == c) & (choice == c)).nonzero().squeeze(1)
+        if len(right):
+            found.append(int(right[probability[right].argmin()]))
+    return found
+
+
+@in_style
+def softened_targets(
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    class_names: Sequence[str],
+    images: Tensor | None = None,
+    temperatures: Sequence[float] = TEMPERATURES,
+    held_out: Sequence[int] = (),
+) -> Figure:
+    """Draw the teacher's softened distribution σ(z / T) over the classes for some samples, a column a temperature.
+
+    Args:
+        logits: (N, C), the teacher's for the samples to be drawn, a row of panels each.
+        labels: (N,), their classes; the bar of a sample's own class is drawn in another colour.
+        class_names: C names; those of `held_out` are marked with a star.
+        images: (N, …, H, W) uint8, drawn at the left; None for samples that are no images.
+        temperatures: T of each column.
+        held_out: classes that the students never see.
+
+    Raises:
+        ValueError: for no sample.
+    """
+    if not len(logits):
+        raise ValueError("there is no sample to draw")
+    ratios = [0.8, *[1.5] * len(temperatures)]
+    figure = sheet(1.65 * len(temperatures) + 1.4, 0.95 * len(logits) + 0.8)
+    panels = figure.subplots(len(logits), len(ratios), squeeze=False, sharey="col", width_ratios=ratios)
+    marked = [f"{name}*" if c in held_out else name for c, name in enumerate(class_names)]
+    said = []
+    for i, (row, label) in enumerate(zip(panels, labels.tolist(), strict=True)):
+        row[0].axis("off")
+        if images is not None:
+            row[0].imshow(pixels(images[i]))
+        row[0].set_title(shortened(marked[label], most=9))
+        for j, (panel, t) in enumerate(zip(row[1:], temperatures, strict=True)):
+            p = soft_targets(logits[i], t)
+            colours = [TEACHER if c == label else SEEN for c in range(len(p))]
+            panel.bar(range(len(p)), p.tolist(), 0.8, color=colours)
+            panel.set(ylim=(0, 1), yticks=(0, 0.5, 1))
+            panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+            tick_classes(panel.xaxis, marked, most=12)
+            lowest = i == len(labels) - 1
+            panel.tick_params(labelleft=j == 0, left=j == 0, labelbottom=lowest, bottom=lowest, labelsize="small")
+            if i == 0:
+                panel.set_title(f"T = {t:g}")
+        said.append(_in_words(logits[i], label, class_names, temperatures))
+    figure.supxlabel("class", fontsize="medium")
+    own, others = Patch(color=TEACHER, label="its own class"), Patch(color=SEEN, label="the others")
+    figure.legend(handles=[own, others], loc="outside lower right", ncols=2)
+    star = " A star marks a class that no student sees." if held_out else ""
+    return described(figure, f"The teacher's softened distribution over the classes.{star} {' '.join(said)}")
+
+
+def _in_words(logits: Tensor, label: int, class_names: Sequence[str], temperatures: Sequence[float]) -> str:
+    second = int(logits.clone().index_fill(0, torch.tensor(label), -math.inf).argmax())
+    softened = {t: soft_targets(logits, t) for t in temperatures}
+    said = "; ".join(f"{p[label]:.0%} and {p[second]:.1%} at T = {t:g}" for t, p in softened.items())
+    return f"A {class_names[label]}, its own class and the next, {class_names[second]}: {said}."
+
+
+@in_style
+def target_entropy(logits: Tensor, *, used: Sequence[float] = ()) -> Figure:
+    """Draw the entropy of the soft targets over the temperature: median, and the middle 50 and 90 % of the samples.
+
+    Args:
+        logits: (N, C), the teacher's.
+        used: the temperatures of the run's soft targets, marked.
+    """
+    temperatures = torch.logspace(math.log10(0.5), math.log10(50), 41).tolist()
+    levels = torch.tensor([0.05, 0.25, 0.5, 0.75, 0.95], dtype=torch.float64)
+    lines = torch.stack([torch.quantile(entropies(logits, t), levels) for t in temperatures]).T
+    figure = sheet(6.5, 3.6)
+    panel = figure.subplots()
+    for i, opacity, share in ((0, 0.25, "90 % of the samples"), (1, 0.45, "50 %")):
+        panel.fill_between(temperatures, lines[i], lines[4 - i], color=SEEN, alpha=opacity, linewidth=0, label=share)
+    panel.plot(temperatures, lines[2], color=SEEN, label="median")
+    most = math.log(logits.shape[1])
+    panel.axhline(most, color="0.5", linestyle="--", label=f"uniform: ln {logits.shape[1]}")
+    for i, t in enumerate(used):
+        label = f"used: T = {', '.join(f'{t:g}' for t in sorted(used))}" if i == 0 else None
+        panel.axvline(t, color=UNSEEN, linestyle=":", label=label)
+    panel.set_xscale("log")
+    panel.set_xticks((0.5, 1, 2, 4, 8, 20, 50), ("0.5", "1", "2", "4", "8", "20", "50"))
+    panel.minorticks_off()
+    panel.set(xlabel="temperature", ylabel="entropy of the soft targets (nats)", ylim=(0, 1.05 * most))
+    panel.grid()
+    figure.legend(loc="outside right upper")
+    said = ", ".join(f"{float(entropies(logits, t).median()):.2g} at T = {t:g}" for t in TEMPERATURES)
+    what = "Line: entropy of the teacher's soft targets over temperature"
+    return described(figure, f"{what}. Its median is {said} nats; a uniform target has {most:.2f}.")
+
+
+@in_style
+def class_similarity(
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    temperature: float,
+    class_names: Sequence[str],
+    held_out: Sequence[int] = (),
+) -> Figure:
+    """Draw the similarity of classes that the soft targets hold: the mean soft target of each true class.
+
+    The diagonal, which would outshine all else, is left without colour. Cells are in per cent.
+
+    Args:
+        logits: (N, C), the teacher's.
+        labels: (N,).
+        temperature: of the soft targets.
+        class_names: C names; those of `held_out` are marked with a star.
+        held_out: classes that the students never see.
+    """
+    means = mean_soft_targets(logits, labels, temperature)
+    others = means.clone().fill_diagonal_(math.nan)
+    names = [f"{name}*" if c in held_out else name for c, name in enumerate(class_names)]
+    size = min(8.0, 0.42 * len(names) + 2.2)
+    figure = sheet(size + 1.2, size)
+    panel = figure.subplots()
+    few = len(names) <= NUMBERED_CLASSES
+    texts = [[_per_cent(p) for p in row] for row in means.tolist()] if few else []
+    norm = Normalize(0, float(others.nan_to_num(0).max()) or 1.0)
+    image = numbered_image(panel, others.numpy(), norm=norm, cmap=colormaps["Blues"], texts=texts)
+    tick_classes(panel.xaxis, names)
+    tick_classes(panel.yaxis, names)
+    panel.set(xlabel="class in the soft target", ylabel="true class", title=f"mean soft target at T = {temperature:g}")
+    figure.colorbar(image, ax=panel, label="mean probability", format=PercentFormatter(1), shrink=0.8)
+    most = others.nan_to_num(0).flatten().topk(min(5, others.numel() - len(others)))
+    pairs = (divmod(int(i), len(means)) for i in most.indices)
+    said = ", ".join(f"samples of {class_names[a]} get {means[a, b]:.1%} for {class_names[b]}" for a, b in pairs)
+    return described(figure, f"Mean soft target of each true class at T = {temperature:g}. The most alike: {said}.")
+
+
+def _per_cent(p: float) -> str:
+    return "" if math.isnan(p) else f"{100 * p:.1f}"

@@ -1,0 +1,228 @@
+"""The pictures and the page of a run, from its networks and rows."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from kdlab.config.compose import as_yaml
+from kdlab.config.experiment import Recipe, StudentRecipe, Targets
+from kdlab.files import write_text
+from kdlab.fits.boards import as_code
+from kdlab.fits.context import Context
+from kdlab.fits.trained import Trained
+from kdlab.measure.networks import Measured, teacher_of
+from kdlab.report import (
+    accuracy_curves,
+    class_similarity,
+    confusion_matrices,
+    decision_regions,
+    error_counts,
+    examples,
+    gallery,
+    loss_curves,
+    per_class_accuracy,
+    softened_targets,
+    target_entropy,
+    unseen_accuracy,
+)
+from kdlab.report.figures.drawing import png
+from kdlab.report.figures.gallery import Example
+from kdlab.report.figures.temperature import telling_samples
+from kdlab.report.overview import log_overview
+from kdlab.report.page import Gallery, picture, run_page
+from kdlab.results import Results
+
+GRID = 160
+MARGIN = 0.5
+POINTS = 400
+# The most classes that soft targets are shown of, networks with a confusion matrix, and examples on a page and in one
+# of its galleries.
+TOLD_CLASSES, CONFUSED, EXAMPLES, EXAMPLES_EACH = 6, 12, 96, 24
+# Of the similarity of classes, where no student is matched to the teacher at one.
+DEFAULT_TEMPERATURE = 4.0
+
+Fits = Mapping[str, Trained]
+Named = tuple[str, str, Figure]
+
+
+def illustrate(context: Context, fits: Fits, measured: Measured, results: Results) -> Path:
+    """Draw the run's figures into `figures/`, write its page, `report.html`, and put both into TensorBoard.
+
+    Args:
+        context: the data and the run's folder.
+        fits: the teachers and each arm.
+        measured: the networks' logits and offsets.
+        results: what the tables hold.
+
+    Returns:
+        the page's path.
+    """
+    names = context.data.class_names
+    pictures = [picture(*named) for named in figures_of(context, fits, measured, results)]
+    galleries = dict(galleries_of(context, fits, measured, results))
+    files = {it.name: it.png for it in pictures} | {
+        name: png(gallery(it.examples, title=it.title, class_names=names))
+        for name, it in galleries.items()
+        if it.examples
+    }
+    _replace(context.folder / "figures", files)
+    page = run_page(
+        results,
+        class_names=names,
+        held_out={name: fit.held_out for name, fit in fits.items()},
+        pictures=pictures,
+        galleries=[it for name, it in galleries.items() if it.on_page],
+    )
+    write_text(page, context.folder / "report.html")
+    texts = {"config": as_code(as_yaml(results.config)), "command": as_code(results.environment.get("command", ""))}
+    log_overview(context.folder / "tensorboard", texts, files)
+    return context.folder / "report.html"
+
+
+def _replace(folder: Path, files: Mapping[str, bytes]) -> None:
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.png"):
+        old.unlink()
+    for name, content in files.items():
+        (folder / f"{name}.png").write_bytes(content)
+
+
+def figures_of(context: Context, fits: Fits, measured: Measured, results: Results) -> Iterator[Named]:
+    """Yield (name, title, figure) for each figure that applies to the run, without the galleries."""
+    split = results.shown_split
+    held_out = {name: fit.held_out for name, fit in fits.items()}
+    names = context.data.class_names
+    unseen = any(held_out.values())
+    yield "error_counts", f"Errors{', before and after bias correction' if unseen else ''}", error_counts(results)
+    if unseen:
+        yield "unseen_accuracy", "What students know of classes that they never saw", unseen_accuracy(results)
+    per_class = per_class_accuracy(results, class_names=names, held_out=held_out)
+    yield "per_class_accuracy", f"Accuracy on each class of the {split} samples", per_class
+    shown = list(fits)[:CONFUSED]
+    confused = confusion_matrices(
+        {name: measured.logits[name] for name in shown},
+        context.data.split(split).labels,
+        class_names=names,
+        held_out=held_out,
+    )
+    which = "" if len(shown) == len(fits) else f", the first {len(shown)} of {len(fits)} networks"
+    star = "; * marks classes that the network never saw" if unseen else ""
+    yield "confusion_matrices", f"What is taken for what{which}{star}", confused
+    drawn = {name: fit.curve for name, fit in fits.items() if fit.curve}
+    logged = {figure for points in drawn.values() for _, figure, _ in points}
+    if "train/hard_loss" in logged:
+        yield "loss_curves", "Loss with the labels over the epochs", loss_curves(drawn)
+    if "train/accuracy" in logged:
+        yield "accuracy_curves", "Accuracy over the epochs", accuracy_curves(drawn)
+    yield from _soft_targets(context, fits, measured, results)
+    if context.data.input_shape == (2,):
+        yield "decision_regions", "Decision regions and contours of the posterior", _regions(context, fits, measured)
+
+
+def _soft_targets(context: Context, fits: Fits, measured: Measured, results: Results) -> Iterator[Named]:
+    split = results.shown_split
+    logits, (inputs, labels) = measured.logits["teacher"], context.data.split(split)
+    names = context.data.class_names
+    held_out = sorted({c for fit in fits.values() for c in fit.held_out})
+    # The stars say which classes are unknown to all students alike.
+    unseen = context.data.held_out
+    told = telling_samples(logits, labels, [*held_out, *(c for c in range(len(names)) if c not in held_out)])
+    if told := sorted(told[:TOLD_CLASSES], key=lambda i: int(labels[i])):
+        softened = softened_targets(
+            logits[told],
+            labels[told],
+            class_names=names,
+            images=inputs[told] if _are_images(context) else None,
+            held_out=unseen,
+        )
+        yield "softened_targets", f"The teacher's softened answers to {split} samples that it is not sure of", softened
+    used = temperatures({name: fit.recipe for name, fit in fits.items()}, results)
+    entropy = target_entropy(logits, used=used)
+    yield "target_entropy", f"Entropy of the soft targets over temperature, on the {split} samples", entropy
+    temperature = used[0] if used else DEFAULT_TEMPERATURE
+    similarity = class_similarity(logits, labels, temperature=temperature, class_names=names, held_out=unseen)
+    yield "class_similarity", f"Which classes the soft targets take for alike, on the {split} samples", similarity
+
+
+def temperatures(recipes: Mapping[str, Recipe], results: Results) -> list[float]:
+    """Return the temperatures at which students are matched to a teacher, the one that arms share first."""
+    losses = [
+        recipe.loss
+        for recipe in recipes.values()
+        if isinstance(recipe, StudentRecipe) and recipe.learns_from == Targets("teacher", soft=True)
+    ]
+    found = {loss["temperature"] for loss in losses if "temperature" in loss and loss.get("soft_loss") != "logit_mse"}
+    shared = results.config["student"]["loss"].get("temperature")
+    return sorted(found, key=lambda t: (t != shared, t))
+
+
+def galleries_of(context: Context, fits: Fits, measured: Measured, results: Results) -> Iterator[tuple[str, Gallery]]:
+    """Yield (name, gallery) for each student that knows images of unseen classes, and for all that any network misses.
+
+    On the page are those of the students of soft targets or, without such, of all students.
+    """
+    if not _are_images(context):
+        return
+    images, labels = context.data.split(results.shown_split)
+    students = {name: fit.recipe for name, fit in fits.items() if isinstance(fit.recipe, StudentRecipe)}
+    on_page = [name for name, recipe in students.items() if recipe.learns_from.soft] or list(students)
+    limit = max(6, min(EXAMPLES_EACH, EXAMPLES // (2 * len(on_page))))
+
+    def found(name: str, among: Tensor, *, surest: bool) -> list[Example]:
+        return examples(
+            images,
+            labels,
+            student_logits=measured.logits[name],
+            teacher_logits=measured.logits[teacher_of(fits[name])],
+            among=among,
+            surest=surest,
+            limit=limit,
+        )
+
+    for name, fit in fits.items():
+        right = measured.logits[name].argmax(dim=1) == labels
+        unseen = torch.isin(labels, torch.tensor(fit.held_out, dtype=labels.dtype))
+        if fit.held_out and name in on_page:
+            known = right & unseen
+            which = f", {limit} from surest to least sure" if known.sum() > limit else ""
+            title = f"{name}: right, though it never saw the class ({known.sum():,} of {unseen.sum():,}{which})"
+            yield f"dark_knowledge_{name}", Gallery(title, found(name, known, surest=False), on_page=True)
+        which = f", the {limit} that it is surest of" if (~right).sum() > limit else ""
+        title = f"{name}: wrong ({(~right).sum():,} of {len(labels):,}{which})"
+        yield f"misclassified_{name}", Gallery(title, found(name, ~right, surest=True), on_page=name in on_page)
+
+
+def _are_images(context: Context) -> bool:
+    """Return whether the samples can be shown: grey or red, green and blue, in bytes."""
+    shape = context.data.input_shape
+    return len(shape) == 3 and shape[0] in (1, 3) and context.data.test.inputs.dtype == torch.uint8
+
+
+def _regions(context: Context, fits: Fits, measured: Measured) -> Figure:
+    samples = context.data.split("train")
+    low, high = samples.inputs.amin(dim=0) - MARGIN, samples.inputs.amax(dim=0) + MARGIN
+    x, y = (torch.linspace(float(low[i]), float(high[i]), GRID) for i in range(2))
+    plane = torch.cartesian_prod(y, x).flip(1)  # (GRID², 2), row by row from below
+    probabilities: dict[str, Tensor] = {}
+    if context.data.bayes_rule:
+        probabilities["Bayes rule"] = _probabilities(context.logits(context.data.bayes_rule, plane))
+    for name, fit in fits.items():
+        logits = context.logits(fit.net, plane)
+        probabilities[name] = _probabilities(logits)
+        if name in measured.prior_offsets:
+            probabilities[f"{name} + correction"] = _probabilities(logits + measured.prior_offsets[name])
+    return decision_regions(
+        probabilities,
+        (float(low[0]), float(high[0]), float(low[1]), float(high[1])),
+        samples.inputs[:POINTS],
+        samples.labels[:POINTS],
+        class_names=context.data.class_names,
+        held_out=context.data.held_out,
+    )
+
+
+def _probabilities(logits: Tensor) -> Tensor:
+    return logits.softmax(dim=1).reshape(GRID, GRID, -1)

@@ -1,0 +1,109 @@
+"""One job of a sweep: in a process of its own, or in the launcher's."""
+
+import contextlib
+import importlib
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import NamedTuple
+
+from hydra._internal.callbacks import Callbacks
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
+from hydra.types import HydraContext, TaskFunction
+
+from kdlab.config.compose import ComposedConfig, compose_point
+from kdlab.outcome import LONGEST, Outcome, mark_failed
+from kdlab.sweeps.slots import Slot
+
+CONSOLE = "console.log"
+
+
+class Job(NamedTuple):
+    """One point: its number in the sweep, the overrides that make it, and the sweep's folder."""
+
+    number: int
+    overrides: tuple[str, ...]
+    sweep: Path
+
+    @property
+    def folder(self) -> Path:
+        """The point's own folder, unless hydra.sweep.subdir says otherwise."""
+        return self.sweep / str(self.number)
+
+    def composed(self, loader: ConfigLoader, config: ComposedConfig) -> ComposedConfig:
+        """Return the job's config."""
+        return compose_point(loader, config, number=self.number, overrides=self.overrides, sweep=self.sweep)
+
+
+def run_here(hydra_context: HydraContext, task_function: TaskFunction, composed: ComposedConfig) -> Outcome:
+    """Run a composed job in this process and return its outcome."""
+    returned: JobReturn = run_job(
+        hydra_context=hydra_context,
+        task_function=task_function,
+        config=composed,
+        job_dir_key="hydra.sweep.dir",
+        job_subdir_key="hydra.sweep.subdir",
+    )
+    if returned.status == JobStatus.COMPLETED:
+        return returned.return_value
+    message = f"{type(returned._return_value).__name__}: {returned._return_value}"[:LONGEST]
+    mark_failed(folder_of(composed), message)
+    return Outcome("failed", message)
+
+
+def folder_of(composed: ComposedConfig) -> Path:
+    """Return the folder of a composed job."""
+    return Path(composed.hydra.sweep.dir) / str(composed.hydra.sweep.subdir)
+
+
+def work(loader: ConfigLoader, config: ComposedConfig, job: Job, slot: Slot, reports: Connection) -> None:
+    """Run the job in this fresh process, which ends with its parent; report its folder, then its outcome."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.environ.update(slot.environment)
+    _use_threads(slot.threads)
+    setup_globals()
+    train = importlib.import_module("kdlab.train")
+    composed = job.composed(loader, config)
+    folder = folder_of(composed)
+    folder.mkdir(parents=True, exist_ok=True)
+    reports.send(folder)
+    with _writing_to(folder / CONSOLE):
+        context = HydraContext(config_loader=loader, callbacks=Callbacks(config))
+        outcome = run_here(context, train.main.__wrapped__, composed)
+    reports.send(outcome)
+
+
+def _end_with_parent() -> None:
+    """Wait for the launcher's end, however it comes, and end this process at once: its sweep is over."""
+    parent = multiprocessing.parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)
+
+
+def _use_threads(count: int) -> None:
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    torch.set_num_threads(count)
+    threadpool_limits(count)
+
+
+@contextlib.contextmanager
+def _writing_to(path: Path) -> Iterator[None]:
+    """Send all that this process prints to a file: side by side, jobs would write over each other on the terminal."""
+    with path.open("w") as file:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()

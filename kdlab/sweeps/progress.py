@@ -1,0 +1,79 @@
+"""A sweep's progress, in one line."""
+
+import logging
+import time
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from kdlab.outcome import Outcome
+
+log = logging.getLogger(__name__)
+
+
+class SweepProgress:
+    """Counts points: done, of these reused and failed, running, and the time that the rest will take.
+
+    Args:
+        total: number of points.
+        on_terminal: whether the line may be drawn over itself, where the output is a terminal.
+        line_seconds: elsewhere, the least time between two lines; the last point always gets one.
+    """
+
+    def __init__(self, total: int, *, on_terminal: bool = True, line_seconds: float = 10.0) -> None:
+        self.total, self.line_seconds = total, line_seconds
+        self.running = 0
+        self.counts = {"trained": 0, "reused": 0, "failed": 0}
+        self._began = self._last_line = time.monotonic()
+        console = Console(stderr=True)
+        self._live = Live(console=console, auto_refresh=False, transient=False) if console.is_terminal else None
+        if not on_terminal:
+            self._live, self.line_seconds = None, 0.0
+        if self._live:
+            self._live.start()
+
+    def started(self) -> None:
+        """Count a point that begins."""
+        self.running += 1
+
+    def ended(self, outcome: Outcome) -> None:
+        """Count a point that is done."""
+        self.running -= 1
+        self.counts[outcome.status] += 1
+        due = time.monotonic() - self._last_line >= self.line_seconds or not self._left()
+        if self._live is None and due:
+            self._last_line = time.monotonic()
+            log.info("%s", self)
+
+    def refresh(self) -> None:
+        """Draw the line anew."""
+        if self._live:
+            self._live.update(Text(str(self)), refresh=True)
+
+    def close(self) -> None:
+        """Leave the line as it is, and give the terminal back."""
+        if self._live:
+            self._live.stop()
+
+    def _left(self) -> int:
+        return self.total - sum(self.counts.values())
+
+    def __str__(self) -> str:
+        done = f"{sum(self.counts.values())}/{self.total} done, {self.counts['reused']} reused"
+        return f"{done}, {self.counts['failed']} failed, {self.running} running, {self._time_left()}"
+
+    def _time_left(self) -> str:
+        """Estimate from the points that were trained, as if none of the rest could be reused."""
+        elapsed = time.monotonic() - self._began
+        if not self._left():
+            return f"in {_duration(elapsed)}"
+        if not self.counts["trained"]:
+            return "time left unknown"
+        return f"about {_duration(elapsed / self.counts['trained'] * self._left())} left"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

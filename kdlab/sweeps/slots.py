@@ -1,0 +1,78 @@
+"""The places on this machine in which the jobs of a sweep run side by side."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from kdlab.errors import ConfigError
+from kdlab.limits import integer, is_integer
+
+COUNT_GPUS = "import torch; print(torch.cuda.device_count())"
+
+
+class Slot(NamedTuple):
+    """A place for one job: its threads, and its GPU as CUDA_VISIBLE_DEVICES names it, or None."""
+
+    threads: int
+    gpu: str | None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables that keep a job in its place."""
+        threads = {name: str(self.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        return threads if self.gpu is None else threads | {"CUDA_VISIBLE_DEVICES": self.gpu}
+
+
+def slots_for(jobs: int, gpus: Sequence[str], cores: int, *, slots: Any = "auto", jobs_per_gpu: Any = 1) -> list[Slot]:
+    """Return the slots for `jobs` jobs; the cores are divided among them.
+
+    With GPUs there are `jobs_per_gpu` slots on each, the first of each GPU before the second of any; without, one for
+    each core. There are never more than jobs. One slot without a GPU has all cores.
+
+    Args:
+        jobs: how many there are to run.
+        gpus: as CUDA_VISIBLE_DEVICES names them; empty for none.
+        cores: of the CPU.
+        slots: at most so many; `auto` for as many as there are places.
+        jobs_per_gpu: how many jobs share a GPU.
+
+    Raises:
+        ConfigError: when `slots` or `jobs_per_gpu` is no number above 0, or there are not so many places.
+    """
+    problems = integer("hydra.launcher.jobs_per_gpu", jobs_per_gpu)
+    if slots != "auto" and not is_integer(slots):
+        problems.insert(0, f"hydra.launcher.slots={slots}: must be auto or an integer of at least 1")
+    if problems:
+        raise ConfigError(problems)
+    places: list[str | None] = [gpu for _ in range(jobs_per_gpu) for gpu in gpus]
+    if not gpus:
+        places = [None] * (cores if slots == "auto" else slots)
+    if slots != "auto" and slots > len(places):
+        raise ConfigError(
+            [f"hydra.launcher.slots={slots}: {len(gpus)} GPUs with hydra.launcher.jobs_per_gpu={jobs_per_gpu} have "
+             f"{len(places)} places; raise jobs_per_gpu, or leave slots=auto"]
+        )  # fmt: skip
+    count = max(1, min(jobs, len(places) if slots == "auto" else slots))
+    threads = max(1, cores // count)
+    return [Slot(threads, gpu) for gpu in places[:count]]
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use; no more than OMP_NUM_THREADS, where it is set."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    allowed = os.environ.get("OMP_NUM_THREADS", "")
+    return min(available, int(allowed)) if allowed.isdecimal() and int(allowed) else available
+
+
+def visible_gpus() -> list[str]:
+    """Return this machine's usable GPUs as CUDA_VISIBLE_DEVICES names them, without touching them from this process."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [gpu for gpu in chosen.split(",") if gpu and gpu != "-1"]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    counted = subprocess.run([sys.executable, "-c", COUNT_GPUS], capture_output=True, text=True, check=True)
+    return [str(i) for i in range(int(counted.stdout))]

@@ -1,0 +1,83 @@
+"""Weights in files: what is accepted, and what a wrong file's error says."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from kdlab.fits import weights
+from kdlab.fits.weights import CheckpointError
+
+
+def network(width: int = 5, seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(3, width), nn.BatchNorm1d(width), nn.Linear(width, 2))
+
+
+@pytest.mark.parametrize("kind", ["pt", "safetensors"])
+def test_weights_come_back_as_they_were(tmp_path, kind):
+    path = tmp_path / f"weights.{kind}"
+    net, other = network(seed=0), network(seed=1)
+    if kind == "pt":
+        weights.save(net, path)
+    else:
+        save_file(net.state_dict(), path)
+    assert weights.checksum(net) != weights.checksum(other)
+    weights.load(other, path)
+    assert weights.checksum(net) == weights.checksum(other)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_weights_of_another_network_are_refused_with_what_differs(tmp_path):
+    path = tmp_path / "weights.pt"
+    weights.save(network(width=6), path)
+    with pytest.raises(CheckpointError, match=r"weights.pt holds other weights.*0.weight is \(6, 3\).*\(5, 3\).*more"):
+        weights.load(network(), path)
+    weights.save(nn.Linear(3, 2), path)
+    with pytest.raises(CheckpointError, match=r"it lacks 0.weight"):
+        weights.load(network(), path)
+
+
+@pytest.mark.parametrize("name", ["weights.pt", "weights.safetensors"])
+def test_a_damaged_or_foreign_file_is_named(tmp_path, name):
+    path = tmp_path / name
+    with pytest.raises(CheckpointError, match=f"{name}: no such file"):
+        weights.load(network(), path)
+    path.write_bytes(b"not weights at all")
+    with pytest.raises(CheckpointError, match=name):
+        weights.load(network(), path)
+
+
+def test_a_pickled_network_is_refused_without_being_run(tmp_path):
+    path = tmp_path / "weights.pt"
+    torch.save(network(), path)
+    with pytest.raises(CheckpointError, match="no state_dict that torch"):
+        weights.load(network(), path)
+    torch.save({"state_dict": network().state_dict()}, path)
+    with pytest.raises(CheckpointError, match="names with tensors"):
+        weights.load(network(), path)
+
+
+def test_linking_again_and_again_leaves_one_file_with_the_weights(tmp_path):
+    net = nn.Linear(2, 2)
+    weights.save(net, tmp_path / "store" / "weights.pt")
+    for _ in range(2):
+        weights.link(tmp_path / "store" / "weights.pt", tmp_path / "run" / "arm.pt")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["arm.pt"]
+    assert weights.checksum(_loaded(tmp_path / "run" / "arm.pt")) == weights.checksum(net)
+
+
+def test_without_links_the_weights_are_copied(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError("no links here")
+
+    monkeypatch.setattr("os.link", refuse)
+    weights.save(nn.Linear(2, 2), tmp_path / "store" / "weights.pt")
+    weights.link(tmp_path / "store" / "weights.pt", tmp_path / "run" / "arm.pt")
+    assert (tmp_path / "run" / "arm.pt").read_bytes() == (tmp_path / "store" / "weights.pt").read_bytes()
+
+
+def _loaded(path):
+    net = nn.Linear(2, 2)
+    weights.load(net, path)
+    return net

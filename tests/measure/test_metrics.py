@@ -1,0 +1,83 @@
+"""Rows: their groups, their figures, their corrections."""
+
+import pytest
+import torch
+from scipy.special import log_softmax
+
+from kdlab.measure.metrics import measure
+from kdlab.results import Row
+
+
+@pytest.fixture
+def case() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(500, 4, generator=generator) * 2
+    labels = torch.randint(0, 4, (500,), generator=generator)
+    teacher = torch.nn.functional.one_hot(labels, 4) * 5.0 + torch.randn(500, 4, generator=generator)
+    return logits, labels, teacher
+
+
+def table(rows: list[Row]) -> dict[tuple[str, str], Row]:
+    return {(row.classes, row.metric): row for row in rows}
+
+
+def test_figures_equal_plain_computations(case):
+    logits, labels, teacher = case
+    rows = table(measure("a", "test", logits, labels, teacher_logits=teacher, held_out=[1]))
+    guess = logits.argmax(1)
+    for classes, mask in {"all": labels >= 0, "seen": labels != 1, "unseen": labels == 1, "3": labels == 3}.items():
+        assert rows[classes, "errors"].value == int((guess != labels)[mask].sum())
+        assert rows[classes, "accuracy"].value == pytest.approx((guess == labels)[mask].float().mean().item())
+        assert rows[classes, "agreement"].value == pytest.approx((guess == teacher.argmax(1))[mask].float().mean())
+        nll = -log_softmax(logits[mask].double().numpy(), axis=1)[range(int(mask.sum())), labels[mask]].mean()
+        assert rows[classes, "nll"].value == pytest.approx(nll, rel=1e-5)
+        assert rows[classes, "errors"].n == int(mask.sum())
+
+
+def test_ece_equals_its_definition(case):
+    logits, labels, teacher = case
+    value = table(measure("a", "test", logits, labels, teacher_logits=teacher, held_out=[]))["all", "ece"].value
+    confidence, guess = logits.softmax(1).max(1)
+    bins = torch.bucketize(confidence, torch.linspace(0, 1, 16)[1:-1])
+    expected = sum(
+        (bins == b).float().mean() * ((guess == labels)[bins == b].float().mean() - confidence[bins == b].mean()).abs()
+        for b in bins.unique()
+    )
+    assert value == pytest.approx(float(expected), abs=1e-5)
+
+
+def test_groups_add_up(case):
+    logits, labels, teacher = case
+    rows = table(measure("a", "test", logits, labels, teacher_logits=teacher, held_out=[0, 2]))
+    assert rows["seen", "errors"].value + rows["unseen", "errors"].value == rows["all", "errors"].value
+    assert sum(rows[str(c), "errors"].value for c in range(4)) == rows["all", "errors"].value
+    assert sum(rows[str(c), "errors"].n for c in range(4)) == 500
+
+
+def test_without_held_out_classes_nothing_is_unseen(case):
+    logits, labels, teacher = case
+    assert "unseen" not in {
+        r.classes for r in measure("a", "test", logits, labels, teacher_logits=teacher, held_out=[])
+    }
+
+
+def test_a_class_missing_from_the_samples_has_no_rows(case):
+    logits, labels, teacher = case
+    keep = labels != 2
+    rows = measure("a", "test", logits[keep], labels[keep], teacher_logits=teacher[keep], held_out=[2])
+    assert not {"2", "unseen"} & {row.classes for row in rows}
+
+
+def test_excess_risk_is_the_expected_error_above_the_bayes_rules_and_never_negative(case):
+    logits, labels, teacher = case
+    posterior = torch.randn(500, 4, dtype=torch.float64).softmax(dim=1)
+    known = {"teacher_logits": teacher, "held_out": [], "log_posterior": posterior.log()}
+    rows = measure("s", "test", logits, labels, **known)
+    found = {row.metric: row.value for row in rows if row.classes == "all"}
+    choice = logits.argmax(1)
+    expected = [float(p.max() - p[c]) for p, c in zip(posterior, choice, strict=True)]
+    assert found["excess_risk"] == pytest.approx(sum(expected) / 500, abs=1e-6)
+    assert found["bayes_agreement"] == pytest.approx(float((choice == posterior.argmax(1)).double().mean()))
+    rule = measure("b", "test", posterior.log(), labels, **known)
+    assert all(row.value == 0 for row in rule if row.metric == "excess_risk")
+    assert min(row.value for row in rows if row.metric == "excess_risk") >= 0
