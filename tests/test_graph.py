@@ -1,0 +1,148 @@
+"""Fits as a graph: arms that teach arms, further teachers, and what is refused, by overrides alone."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from msgspec.structs import replace
+from omegaconf import DictConfig, OmegaConf
+
+from kdlab.config.compose import CONFIGS
+from kdlab.config.read import read
+from kdlab.config.recipes import generations
+from kdlab.errors import ConfigError
+from kdlab.pipeline import run
+from kdlab.results import Fit, Results
+
+SMALL = [
+    "+experiment=dark_knowledge", "data=digits", "trainer=cpu", "trainer.precision=32-true", "figures=false",
+    "model@teacher.net=mlp_64", "model@student.net=mlp_64", "augment@teacher.augment=none", "teacher.max_epochs=2",
+    "student.max_epochs=2",
+]  # fmt: skip
+BORN_AGAIN = [
+    "+arms.second.teacher=distilled", "+arms.second.seed=1", "+arms.third.teacher=second", "+arms.third.seed=2",
+]  # fmt: skip
+OTHER = ["+teachers.other.seed=7", "+arms.of_other.teacher=other"]
+
+
+def composed(*overrides: str) -> DictConfig:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return compose("train", [*SMALL, *overrides])
+
+
+def go(folder: Path, *overrides: str) -> Results:
+    folder.mkdir()
+    store = folder.parent / "store"
+    return run(composed(f"store.folder={store}", *overrides), folder)[0]
+
+
+def fits(results: Results) -> dict[str, Fit]:
+    return {fit.arm: fit for fit in results.fits}
+
+
+@pytest.fixture(scope="module")
+def family(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Results]:
+    folder = tmp_path_factory.mktemp("graph")
+    return folder, go(folder / "run", *BORN_AGAIN, *OTHER)
+
+
+def test_three_generations_and_a_second_teacher_are_trained_each_after_its_teacher(family):
+    folder, results = family
+    assert list(fits(results)) == ["teacher", "other", "baseline", "distilled", "second", "third", "of_other"]
+    assert {name: fit.teacher for name, fit in fits(results).items()} == {
+        "teacher": None, "other": None, "baseline": "teacher", "distilled": "teacher", "second": "distilled",
+        "third": "second", "of_other": "other",
+    }  # fmt: skip
+    assert len({fit.key for fit in results.fits}) == 7
+    assert all((folder / "run" / "checkpoints" / f"{name}.pt").is_file() for name in fits(results))
+
+
+def test_every_student_agrees_with_its_own_teacher_as_a_direct_comparison_says(family, tmp_path):
+    """The distilled student as the teacher of nobody: its agreement is with `teacher`, that of `second` with it."""
+    folder, results = family
+    shares = {arm: results.find(arm, "all", "agreement").value for arm in fits(results)}
+    assert shares["teacher"] == 1.0
+    assert shares["other"] < 1.0  # compared with the first teacher
+    alone = go(folder / "alone", "+arms.second.teacher=teacher", "+arms.second.seed=1")
+    assert fits(alone)["second"].key != fits(results)["second"].key
+    assert alone.find("distilled", "all", "agreement") == results.find("distilled", "all", "agreement")
+
+
+def test_a_change_in_one_generation_changes_the_keys_of_those_that_descend_from_it(family):
+    folder, results = family
+    changed = go(folder / "changed", *BORN_AGAIN, *OTHER, "+arms.second.max_epochs=1")
+    differing = {name for name, fit in fits(results).items() if fits(changed)[name].key != fit.key}
+    assert differing == {"second", "third"}
+    assert [fit.arm for fit in changed.fits if not fit.reused] == ["second", "third"]
+
+
+def test_a_chain_is_taken_from_the_store_and_finds_the_same(family):
+    folder, results = family
+    again = go(folder / "again", *BORN_AGAIN, *OTHER)
+    assert all(fit.reused for fit in again.fits)
+    assert again.rows == results.rows
+    assert [replace(fit, reused=False) for fit in again.fits] == results.fits
+
+
+def test_the_order_of_the_config_is_that_of_the_results_not_that_of_the_training(tmp_path):
+    results = go(tmp_path / "run", "arms.baseline.targets=teacher_soft", "+arms.baseline.teacher=distilled")
+    assert [fit.arm for fit in results.fits] == ["teacher", "baseline", "distilled"]
+    assert fits(results)["baseline"].teacher == "distilled"
+
+
+def test_fits_that_need_nothing_of_each_other_are_in_one_generation():
+    recipes = read(composed(*BORN_AGAIN, *OTHER)).recipes
+    assert generations(recipes) == [["teacher", "other"], ["baseline", "distilled", "of_other"], ["second"], ["third"]]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "problem"),
+    [
+        (
+            ["+arms.a.teacher=b", "+arms.b.teacher=a"],
+            "arms.a.teacher: fits that teach each other in a circle, a → b → a",
+        ),
+        (["+arms.a.teacher=a"], "arms.a.teacher: fits that teach each other in a circle, a → a"),
+        (["+arms.a.teacher=nobody"], "arms.a.teacher=nobody: no such fit; there are teacher, baseline, distilled, a"),
+        (["student.teacher=null"], "student.teacher=null: no such fit; there are teacher, baseline, distilled"),
+        (
+            ["student.teacher=[teacher,other]", "+teachers.other.seed=1"],
+            "student.teacher=['teacher', 'other']: name one fit; several teachers at once are not built yet",
+        ),
+        (["+teachers.baseline.seed=1"], "arms.baseline: a teacher has this name too; rename one of them"),
+        (["+teachers.other.seed=x"], "teachers.other.seed=x: must be an integer of at least 0"),
+        (
+            ["+teachers.other.targets=truth"],
+            "teachers.other.targets: no such key in the teacher's recipe; there are augment, checkpoint, max_epochs, "
+            "net, optimizer, patience, schedule, seed",
+        ),
+        (["+teachers.other=3"], "teachers.other=3: must be a mapping"),
+        (["teachers=null"], "teachers=null: must be a mapping"),
+    ],
+)
+def test_a_graph_that_cannot_be_walked_is_refused_before_anything_is_trained(overrides, problem):
+    with pytest.raises(ConfigError) as caught:
+        read(composed(*overrides))
+    assert caught.value.problems == [problem]
+
+
+def test_a_run_is_read_into_plain_values_no_config_object_is_left_in_it():
+    experiment = read(composed(*BORN_AGAIN, *OTHER))
+    seen: set[int] = set()
+
+    def walk(value: object) -> None:
+        assert not OmegaConf.is_config(value)
+        if id(value) in seen:
+            return
+        seen.add(id(value))
+        if isinstance(value, dict):
+            for item in value.values():
+                walk(item)
+        elif isinstance(value, list | tuple):
+            for item in value:
+                walk(item)
+        elif type(value).__module__.startswith("kdlab"):
+            walk(vars(value))
+
+    walk(experiment)
+    assert len(seen) > 100
