@@ -21,7 +21,7 @@ def write_curve(curve: Sequence[Point], path: Path) -> None:
 
 
 def read_curves(path: Path) -> dict[str, list[Point]]:
-    """Read what `write_curves` wrote."""
+    """Read the curves of several fits."""
     curves: dict[str, list[Point]] = {}
     with path.open(newline="") as file:
         for row in csv.DictReader(file):
@@ -30,6 +30,6 @@ def read_curves(path: Path) -> dict[str, list[Point]]:
 
 
 def read_curve(path: Path) -> list[Point]:
-    """Read what `write_curve` wrote."""
+    """Read the curve of one fit."""
     with path.open(newline="") as file:
         return [(int(row["epoch"]), row["figure"], float(row["value"])) for row in csv.DictReader(file)]

@@ -1,10 +1,10 @@
-"""Errors whose message is for the person who runs an experiment: shown as it is, without a traceback."""
+"""Errors for the person who runs an experiment: the message is shown without a traceback."""
 
 import signal
 
 
 class KdlabError(Exception):
-    """Something that the person who runs the experiment can mend."""
+    """An error that the person who runs the experiment can mend."""
 
 
 class ConfigError(KdlabError):
@@ -20,7 +20,7 @@ class DataError(KdlabError):
 
 
 class DataNotFound(DataError):
-    """The data are neither on disk nor to be had from the network."""
+    """The data are not on disk and cannot be downloaded."""
 
 
 class Terminated(BaseException):
@@ -28,9 +28,9 @@ class Terminated(BaseException):
 
 
 class Diverged(KdlabError):
-    """The training loss is no longer a finite number."""
+    """The training loss is not finite any more."""
 
 
 def stop_status(stop: KeyboardInterrupt | Terminated) -> int:
-    """Return the exit status of a process that was stopped, as shells have it: 128 + the signal's number."""
+    """Return the exit status of a stopped process, by the shells' convention: 128 + the signal's number."""
     return 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)

@@ -1,4 +1,4 @@
-"""What a run computes on: device, precision, and the description that goes into its results."""
+"""The hardware of a run: device, precision, and their description for the results."""
 
 import os
 import platform
@@ -14,9 +14,10 @@ PRECISIONS = ("auto", "32-true", "bf16-mixed")
 
 
 class Hardware(NamedTuple):
-    """A device, a precision in Lightning's words (`32-true`, or `bf16-mixed` for bfloat16 autocast), and a number.
+    """A device, a precision, and a number of devices.
 
-    `device` is the one for everything but fits, `devices` how many of its kind a fit is spread over.
+    `precision` is Lightning's name: `32-true`, or `bf16-mixed` for bfloat16 autocast. A fit is spread over `devices`
+    devices of this kind; everything else uses `device` alone.
     """
 
     device: torch.device
@@ -30,10 +31,10 @@ class Hardware(NamedTuple):
 
 
 def choose(accelerator: str, precision: str, devices: int = 1) -> Hardware:
-    """Resolve `auto`: a GPU if there is one; bfloat16 where the hardware multiplies it fast, else float32.
+    """Resolve `auto`: a GPU if there is one; bfloat16 if the hardware multiplies it fast, else float32.
 
     Raises:
-        ValueError: one line for each choice that does not exist, or that this machine cannot serve.
+        ValueError: one line for each choice that does not exist, or that this machine does not have.
     """
     problems = []
     if accelerator not in ACCELERATORS:
@@ -50,9 +51,9 @@ def choose(accelerator: str, precision: str, devices: int = 1) -> Hardware:
     if problems:
         raise ValueError("\n".join(problems))
     device = torch.device("cuda", 0) if on_gpu else torch.device("cpu")
-    if on_gpu:  # deterministic cuBLAS; read once, before its first use
+    if on_gpu:  # makes cuBLAS deterministic; it reads this once, before its first use
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)  # from here on, as a fit has it, for teacher logits too
+        torch.use_deterministic_algorithms(True)  # for teacher logits too, not only in a fit
     if precision == "auto":
         precision = "bf16-mixed" if _multiplies_bf16_fast(device) else "32-true"
     return Hardware(device, precision, devices)
@@ -65,7 +66,7 @@ def _multiplies_bf16_fast(device: torch.device) -> bool:
 
 
 def environment(hardware: Hardware) -> dict[str, str | int]:
-    """Describe the machine, what was used of it, and the versions of the libraries that matter to the numbers."""
+    """Describe the machine, the part of it in use, and the versions of libraries that affect numbers."""
     on_gpu = hardware.device.type == "cuda"
     return {
         "device": torch.cuda.get_device_name(hardware.device) if on_gpu else _cpu_name(),

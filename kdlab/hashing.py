@@ -11,7 +11,7 @@ import numpy as np
 
 
 def short_hash(value: Any) -> str:
-    """Return the hash of a value made of mappings, lists, strings and finite numbers, 16 hexadecimal digits.
+    """Return the hash, 16 hexadecimal digits, of a value of mappings, lists, strings and finite numbers.
 
     The order of a mapping's keys does not matter.
     """
@@ -20,7 +20,7 @@ def short_hash(value: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON holds it, with whole numbers as integers: 4 and 4.0 are one temperature."""
+    """Return a value as JSON holds it; whole numbers become integers, so that 4 and 4.0 are one temperature."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -29,7 +29,7 @@ def plain(value: Any) -> Any:
 
 
 def code_hash(root: Path, names: Iterable[str] = (".",)) -> str:
-    """Return the hash of the Python files with these names below `root`, folders with all that is in them."""
+    """Return the hash of the Python files with these names below `root`; a folder stands for all files in it."""
     digest = hashlib.sha256()
     for name in sorted(names):
         path = root / name
@@ -41,7 +41,7 @@ def code_hash(root: Path, names: Iterable[str] = (".",)) -> str:
 
 @cache
 def file_hash(path: Path) -> str:
-    """Return the hash of a file's bytes as this process first saw them, 16 hexadecimal digits."""
+    """Return the hash, 16 hexadecimal digits, of a file's bytes as this process first read them."""
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-"""What becomes of one point of a sweep, and how its folder says so: results.json, or failure.txt, or neither yet."""
+"""The outcome of one point of a sweep; its folder has results.json, failure.txt, or neither yet."""
 
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -10,7 +10,7 @@ LONGEST = 4000
 
 
 class Outcome(NamedTuple):
-    """`trained`, `reused` when nothing had to be trained, or `failed`, and then why, in LONGEST characters at most."""
+    """A status (`reused` if nothing had to be trained) and, for a failure, its reason in at most LONGEST characters."""
 
     status: Literal["trained", "reused", "failed"]
     message: str = ""
@@ -28,6 +28,6 @@ def unmark(folder: Path) -> None:
 
 
 def failure_of(folder: Path) -> str | None:
-    """Return why the point failed; None where it has not."""
+    """Return why the point failed; None if it did not."""
     path = folder / FAILURE
     return path.read_text().strip() if path.exists() else None

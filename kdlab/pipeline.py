@@ -32,7 +32,7 @@ from kdlab.store import Store
 
 CODE_HASH = code_hash(Path(__file__).parent)
 GIVEN = "nothing: its weights were given"
-# Parts of the config that change nothing that a run finds.
+# Parts of the config that do not change results.
 WITHOUT_EFFECT = ("question", "store", "trainer", "figures")
 
 log = logging.getLogger(__name__)
@@ -41,24 +41,23 @@ log = logging.getLogger(__name__)
 def run(
     config: ComposedConfig, folder: Path, *, began: float = 0.0, sweep: Path | None = None, command: str = ""
 ) -> tuple[Results, bool]:
-    """Run the experiment that `config` describes, and write all it found below `folder`.
+    """Run the experiment that `config` describes, and write its results below `folder`.
 
     Args:
         config: as composed.
-        folder: of the run. A point of a sweep that was finished there before, by the same code from the same config and
-            data, is left as it is.
-        began: when the command was given, in seconds since the epoch; `store.refresh` redoes what is older.
-        sweep: the folder of the sweep of which this run is a point; None for a run of its own.
-        command: that does the same again, for the record.
+        folder: the run's folder. If it holds the results of the same code, config and data, they are kept.
+        began: when the command was given, in seconds since the epoch; `store.refresh` retrains older fits.
+        sweep: the folder of the sweep that the run belongs to; None for a single run.
+        command: the command that repeats the run, for the record.
 
     Returns:
-        the results, and whether anything had to be trained for them now.
+        the results, and whether anything had to be trained for them.
 
     Raises:
-        ConfigError: when the config cannot be run; nothing has been read or trained then.
-        DataError: when the data set cannot be had, or not be used.
+        ConfigError: when the config is wrong; nothing has been read or trained.
+        DataError: when the data set cannot be found, or cannot be used.
         CheckpointError: when the teacher's weights cannot be loaded.
-        Diverged: when a fit's loss is no longer finite.
+        Diverged: when the loss of a fit is not finite any more.
         StoreError: when the store cannot be used.
     """
     experiment = read_config(config, in_sweep=sweep is not None)
@@ -128,10 +127,10 @@ def _planned(experiment: Experiment, plans: Mapping[str, Plan], context: Context
 
 
 def _drawn(context: Context, fits: Mapping[str, Trained], measured: Measured, results: Results) -> bool:
-    """Draw the figures and the page; return whether that went well. A fault in a figure must not cost the results."""
+    """Draw figures and page; return whether that worked. A fault in a figure must not cost the results."""
     try:
         illustrate(context, fits, measured, results)
-    except Exception:  # in a figure of data that nobody thought of
+    except Exception:  # figures meet data that nobody thought of
         log.exception("the figures could not be drawn; python -m kdlab.report %s tries again", context.folder)
         return False
     return True
@@ -145,7 +144,7 @@ def _log_outcomes(plans: Mapping[str, Plan], results: Results, context: Context)
 
 
 def _finished(planned: Results, keys: list[str], context: Context) -> Results | None:
-    """Return the results that this folder holds already, if they are what the run would find; remove any others."""
+    """Return the results in the run's folder if this run would find the same; delete them otherwise."""
     path = context.folder / "results.json"
     if not path.exists():
         return None
@@ -163,7 +162,7 @@ def _finished(planned: Results, keys: list[str], context: Context) -> Results | 
 
 
 def _asked(results: Results) -> tuple[Any, ...]:
-    """Return what two runs must share to find the same: data set, config, code and data."""
+    """Return what two runs must share to find the same results: data set, config, code and data."""
     config = {key: value for key, value in results.config.items() if key not in WITHOUT_EFFECT}
     return results.dataset, config, *(results.environment.get(name) for name in ("code", "data"))
 

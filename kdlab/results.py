@@ -17,13 +17,13 @@ Correction = Literal["none", "prior", "oracle"]
 class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One number of a result.
 
-    `arm`: teacher, baseline, distilled, …, or bayes, the Bayes rule where it is known.
-    `split`: what it was measured on (train, val, test), or distribution or cost for what needs no samples.
+    `arm`: teacher, baseline, distilled, …, or bayes for the Bayes rule, if it is known.
+    `split`: train, val or test; distribution or cost for numbers that need no samples.
     `classes`: all, seen, unseen, or a class index. `correction`: none, prior or oracle.
     `metric`: accuracy (0 to 1), errors (a count), nll (nats), ece (0 to 1), agreement (with the arm's teacher, 0 to 1),
-    offset (what a correction adds to a logit); where the posterior is known excess_risk and bayes_agreement (0 to 1),
-    bayes_error (0 to 1) and its standard_error; as cost parameters, bytes and latency_ms.
-    `n`: samples behind it, 0 for what is exact.
+    offset (added to a logit by a correction); if the posterior is known, excess_risk and bayes_agreement (0 to 1),
+    bayes_error (0 to 1) and its standard_error; for the split cost: parameters, bytes and latency_ms.
+    `n`: the number of samples behind it; 0 for exact numbers.
     """
 
     arm: str
@@ -36,9 +36,9 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Fit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One trained network: `key` is its content key, `reused` whether it was taken from an earlier run.
+    """One trained network: `key` is its content key; `reused` says whether an earlier run had trained it.
 
-    Of a student, `targets` says what it learned from, and `teacher` names the fit that it is compared with.
+    For a student, `targets` says what it learned from, and `teacher` names the fit that it is compared with.
     """
 
     arm: str
@@ -52,7 +52,7 @@ class Fit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
-    """All that a run found; `equations` has what each fit minimizes."""
+    """All results of a run; `equations` holds each fit's loss."""
 
     experiment: str
     dataset: str
@@ -67,7 +67,7 @@ class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
 
     @property
     def shown_split(self) -> str:
-        """The split that tables and figures show: test or, where the run leaves that alone, the last measured on."""
+        """The split that tables and figures show: test, or else the last one that was measured."""
         splits = [row.split for row in self.rows if row.metric == "accuracy"]
         return "test" if "test" in splits or not splits else splits[-1]
 
@@ -85,11 +85,11 @@ class _Version(msgspec.Struct):
 
 
 class InvalidResults(KdlabError, ValueError):
-    """A file that is no results.json of this schema."""
+    """A file that is not a results.json of a known schema."""
 
 
 def write(results: Results, path: Path) -> None:
-    """Write results.json; a reader finds the whole file or none.
+    """Write results.json.
 
     Raises:
         ValueError: when a value is not finite.
@@ -115,7 +115,7 @@ def read(path: Path) -> Results:
 
 
 def _upgraded(results: Results) -> Results:
-    """Return results of schema 1 or 2 with what these leave to the config: what each student learned from."""
+    """Return results of schema 1 or 2 with each student's targets and teacher, which only their config told."""
     shared, arms = results.config.get("student") or {}, results.config.get("arms") or {}
 
     def told(fit: Fit) -> Fit:

@@ -9,12 +9,12 @@ from kdlab.limits import share
 
 
 def constant(optimizer: Optimizer, total_steps: int) -> LambdaLR:
-    """Keep the learning rate as it is."""
+    """Keep the learning rate constant."""
     return LambdaLR(optimizer, lambda step: 1.0)
 
 
 def cosine(optimizer: Optimizer, total_steps: int, *, warmup: float = 0.0) -> LambdaLR:
-    """Fall from the learning rate to 0 along half a cosine, after a linear rise over the first `warmup` of the steps.
+    """Lower the learning rate to 0 along half a cosine, after a linear rise over the share `warmup` of the steps.
 
     Source: Loshchilov and Hutter 2017 (arXiv:1608.03983), equation 5, without restarts.
 

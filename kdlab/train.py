@@ -1,4 +1,4 @@
-"""The command line: compose the config and hand it to the pipeline. Imports no torch, so that `--help` is quick.
+"""The command line: compose the config and hand it to the pipeline. Imports no torch, to keep `--help` quick.
 
 python -m kdlab.train +experiment=dark_knowledge
 """
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="train")
 def main(config: ComposedConfig) -> Outcome:
-    """Run one experiment, or one point of a sweep; a point that fails says so in its folder and stops no other."""
+    """Run one experiment, or one point of a sweep; a failing point writes failure.txt and does not stop the others."""
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
     sweep = Path(hydra_config.sweep.dir) if hydra_config.mode == RunMode.MULTIRUN else None

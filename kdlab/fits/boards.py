@@ -18,7 +18,7 @@ WHOLE = ".whole"
 
 
 def replay(curve: Sequence[Point], board: Path) -> None:
-    """Write the curve of a finished fit as it was written while it was trained, unless it is there."""
+    """Write the curve of a finished fit as training would have written it, unless it is there already."""
     if (board / WHOLE).exists():
         return
     shutil.rmtree(board, ignore_errors=True)
@@ -29,13 +29,13 @@ def replay(curve: Sequence[Point], board: Path) -> None:
 
 
 def mark_whole(board: Path) -> None:
-    """Note that the folder has all of a fit's curve."""
+    """Mark the folder as one that holds a fit's whole curve."""
     board.mkdir(parents=True, exist_ok=True)
     (board / WHOLE).touch()
 
 
 def hyperparameters(plan: Plan, results: Results) -> dict[str, Value]:
-    """Return what tells this fit from others: the loss's numbers (temperature, alpha), lr, seed, and the like."""
+    """Return the settings that distinguish fits: the loss's numbers (temperature, alpha), lr, seed and epochs."""
     recipe = plan.recipe
     described: dict[str, Value] = {
         "experiment": results.experiment, "dataset": results.dataset, "arm": plan.name, "seed": recipe.seed,
@@ -51,7 +51,7 @@ def hyperparameters(plan: Plan, results: Results) -> dict[str, Value]:
 
 
 def outcome(arm: str, results: Results) -> dict[str, float]:
-    """Return what the arm came to on `results.shown_split`, before any correction."""
+    """Return an arm's accuracy and errors on `results.shown_split`, before any correction."""
     split = results.shown_split
     found = {
         f"{split}/{metric}{'' if classes == 'all' else '_' + classes}": results.find(arm, classes, metric, split=split)
@@ -62,7 +62,7 @@ def outcome(arm: str, results: Results) -> dict[str, float]:
 
 
 def log_outcome(board: Path, hyperparameters: Mapping[str, Value], metrics: Mapping[str, float], config: str) -> None:
-    """Write the fit's line of the HParams tab, and its config as text, in the place of earlier ones.
+    """Write the fit's line of the HParams tab and its config as text; replace earlier ones.
 
     Without a list of columns TensorBoard makes one from all lines. It would take a list from the first line that it
     finds, and a baseline's has no temperature.
@@ -78,5 +78,5 @@ def log_outcome(board: Path, hyperparameters: Mapping[str, Value], metrics: Mapp
 
 
 def as_code(text: str) -> str:
-    """Return a text, in Markdown, that is shown as it is."""
+    """Return Markdown that shows the text unchanged."""
     return f"```\n{text}\n```"

@@ -1,4 +1,4 @@
-"""What happens around a fit's epochs: seeds, the choice of the best one, the checkpoint to go on from, and silence."""
+"""Callbacks of a fit: seed each epoch, keep the best epoch, write the checkpoint to resume from, silence Lightning."""
 
 import copy
 import logging
@@ -18,23 +18,23 @@ from kdlab.hashing import derive
 
 log = logging.getLogger(__name__)
 
-# Lightning announces devices and products here; what a run uses stands in its results.
+# Lightning announces devices and products here; results.json records what a run used.
 logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
 logging.getLogger("lightning.fabric.utilities.rank_zero").setLevel(logging.WARNING)
 logging.getLogger("lightning.fabric.utilities.distributed").setLevel(logging.WARNING)
 
 
 class SeedEachEpoch(Callback):
-    """Make each epoch's randomness (dropout) a function of the fit's seed, the epoch's number, and the device's.
+    """Make each epoch's randomness (dropout) a function of the fit's seed, the epoch's number, and the device's number.
 
-    It is why a checkpoint need not hold the state of any random generator: each epoch starts from its own.
+    A checkpoint therefore needs no state of a random generator.
     """
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Seed anew."""
+        """Seed all generators for the epoch."""
         purpose = f"epoch on device {trainer.global_rank}" if trainer.global_rank else "epoch"
         seed_everything(derive(self.seed, purpose, trainer.current_epoch), verbose=False)
 
@@ -47,26 +47,26 @@ class BestEpoch(Callback):
         self.weights: dict[str, Tensor] = {}
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Compare the epoch that was just validated with the best so far."""
+        """Keep the weights if this epoch is better than the best so far."""
         accuracy = float(trainer.callback_metrics["val/accuracy_seen"])
         if accuracy > self.accuracy:
             self.epoch, self.accuracy = trainer.current_epoch + 1, accuracy
             self.weights = copy.deepcopy(module.net.state_dict())  # type: ignore[union-attr]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return the callback's part of a checkpoint."""
         return {"epoch": self.epoch, "accuracy": self.accuracy, "weights": self.weights}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what a checkpoint kept."""
+        """Restore the callback from a checkpoint."""
         vars(self).update(state_dict)
 
 
 class CheckpointEachEpoch(Checkpoint):
-    """Write a checkpoint after each epoch, after all else that happens at its end; a reader finds it whole.
+    """Write a checkpoint after each epoch, after all other callbacks.
 
     Args:
-        path: of the checkpoint; None for none.
+        path: the checkpoint's file; None to write none.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -76,13 +76,13 @@ class CheckpointEachEpoch(Checkpoint):
         self._start = time.perf_counter()
 
     def found(self, name: str) -> Path | None:
-        """Return the checkpoint that an interrupted fit left, if there is one that can be read."""
+        """Return the checkpoint of an interrupted fit; None if there is none, or if it cannot be read."""
         if self.path is None or not self.path.exists():
             return None
         try:
             state = torch.load(self.path, "cpu", weights_only=True)
-        except Exception as error:  # torch.load raises many kinds for what is no checkpoint
-            log.warning("%s: %s cannot be read, so that it starts anew: %s", name, self.path, error)
+        except Exception as error:  # torch.load raises many kinds of errors for a damaged file
+            log.warning("%s: %s cannot be read; the fit starts anew: %s", name, self.path, error)
             self.path.unlink()
             return None
         self.earlier_seconds = state["callbacks"][self.state_key]["seconds"]
@@ -90,38 +90,38 @@ class CheckpointEachEpoch(Checkpoint):
         return self.path
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Stop at once where the fit had stopped early."""
+        """Stop at once if the fit had already stopped early."""
         trainer.should_stop = self._stopped
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Write the checkpoint."""
         if self.path:
             self._stopped = trainer.should_stop
-            # All processes of a fit take part; the first one writes.
+            # All processes must call it; only the first one writes.
             with whole(self.path, sync=False) if trainer.is_global_zero else nullcontext(self.path) as path:
                 trainer.save_checkpoint(path, weights_only=False)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return the callback's part of a checkpoint."""
         return {"stopped": self._stopped, "seconds": self.earlier_seconds + time.perf_counter() - self._start}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what a checkpoint kept."""
+        """Restore the callback from a checkpoint."""
         self._stopped = state_dict["stopped"]
 
 
 def ignore_warnings() -> None:
-    """Add the filters; the caller takes them back (`warnings.catch_warnings`)."""
+    """Filter out warnings that do not concern the user; the caller restores them with `warnings.catch_warnings`."""
     # The data are in memory: worker processes would only slow the loaders down.
     warnings.filterwarnings("ignore", message=".*does not have many workers")
-    # Between Lightning and torch.
+    # Lightning uses what torch deprecates.
     warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
 
 
 class Quiet(Callback):
-    """Takes the filters to the processes of a fit on several devices, which live for it alone."""
+    """Silence Lightning in each process of a fit on several devices; these processes live for the fit alone."""
 
     def setup(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
-        """Add them."""
+        """Filter the warnings."""
         if trainer.world_size > 1:
             ignore_warnings()

@@ -15,9 +15,9 @@ from kdlab.store import Store
 
 @dataclass(frozen=True)
 class Context:
-    """The data, the hardware, the folder of the run, the store, and the sweep's folder where the run is a point of one.
+    """The data, the hardware, the run's folder, the store of fits, and the folder of the sweep that the run belongs to.
 
-    `store` is None for a run that keeps and reuses no fit, `sweep` for a run of its own.
+    `store` is None for a run that neither keeps nor reuses fits, `sweep` for a single run.
     """
 
     data: ClassificationData

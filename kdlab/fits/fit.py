@@ -44,12 +44,12 @@ def fit(
     The network ends on the CPU, in eval mode, with the weights of the last epoch or, with `patience`, of the best one.
 
     Args:
-        name: of the fit, for messages.
+        name: the fit's name, for messages.
         module: the network with its loss and optimizer.
         data: this fit's view of the data.
-        max_epochs: passes over the training samples.
+        max_epochs: the most epochs.
         seed: of dropout; order and augmentation have the seed of the data's view.
-        hardware: what to train on.
+        hardware: where to train.
         board: folder of its TensorBoard files; what lies there is replaced.
         patience: stop after so many epochs without a higher validation accuracy, and go back to the weights of the
             best epoch; None to take the last epoch's.
@@ -61,7 +61,7 @@ def fit(
         KeyboardInterrupt: on Ctrl-C.
         Terminated: on SIGTERM.
     """
-    if checkpoint is None and hardware.devices > 1:  # by which the processes hand over what they trained
+    if checkpoint is None and hardware.devices > 1:  # the processes hand over their results through it
         with tempfile.TemporaryDirectory() as scratch:
             return fit(
                 name, module, data, max_epochs=max_epochs, seed=seed, hardware=hardware, board=board,
@@ -90,12 +90,12 @@ def fit(
 
 @contextmanager
 def _stops_named(name: str) -> Iterator[None]:
-    """Turn what ends a fit early, in Lightning's words or another process's, into what `fit` raises."""
+    """Translate the exceptions of Lightning and of other processes into those that `fit` raises."""
     try:
         yield
     except Diverged as error:
         raise Diverged(f"{name}: {error}") from error
-    except ProcessRaisedException as error:  # of one of several devices
+    except ProcessRaisedException as error:  # from the process of one of several devices
         _, diverged, message = str(error).rpartition(f"{Diverged.__module__}.{Diverged.__qualname__}: ")
         if not diverged:
             raise
@@ -103,7 +103,7 @@ def _stops_named(name: str) -> Iterator[None]:
     except SIGTERMException as stop:
         raise Terminated from stop
     except SystemExit as stop:
-        if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning's answer to Ctrl-C
+        if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into an exit
             raise KeyboardInterrupt from stop
         raise
 
@@ -115,7 +115,7 @@ def _trainer(
         accelerator=hardware.accelerator,
         devices=hardware.devices,
         strategy="ddp_spawn" if hardware.devices > 1 else "auto",
-        use_distributed_sampler=False,  # the training data have theirs; every process validates on all
+        use_distributed_sampler=False,  # the data module brings its own; every process validates on all samples
         precision=hardware.precision,  # type: ignore[arg-type]
         max_epochs=max_epochs,
         logger=TensorBoardLogger(board.parent, name="", version=board.name),
@@ -130,7 +130,7 @@ def _trainer(
 
 
 def _hand_over(module: TrainedNetwork, best: BestEpoch, each_epoch: CheckpointEachEpoch) -> int:
-    """Take what the processes of a fit on several devices left in their last checkpoint; return the epochs trained."""
+    """Load the last checkpoint of a fit on several devices into `module` and `best`; return the epochs trained."""
     assert each_epoch.path
     state: dict[str, Any] = torch.load(each_epoch.path, "cpu", weights_only=True)
     module.load_state_dict(state["state_dict"])

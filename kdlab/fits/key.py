@@ -1,6 +1,6 @@
 """Content keys: the hash of everything that a fit's weights depend on, and of nothing else.
 
-No path, no name, no logging and no number of devices or threads is in it: these change results by rounding, if at all.
+Paths, names, logging, and the numbers of devices and threads are left out: they change results by rounding at most.
 """
 
 import inspect
@@ -22,22 +22,22 @@ TRAINING_CODE = (
     "hashing.py", "losses", "models", "modules", "schedules.py",
 )  # fmt: skip
 LIBRARIES = ("torch", "torchvision", "lightning")
-# Read with the code itself: who edits a file while a sweep runs does not change what the sweep is running.
+# Computed when the code is imported: a file edited while a sweep runs does not change what the sweep runs.
 TRAINING_CODE_HASH = code_hash(PACKAGE, TRAINING_CODE)
 
 
 def fit_contents(
     *, recipe: Mapping[str, Any], data: ClassificationData, precision: str, net: nn.Module, teacher_keys: Sequence[str]
 ) -> dict[str, Any]:
-    """Return what a fit depends on, as plain values; their `short_hash` is the fit's content key.
+    """Return everything that a fit depends on, as plain values; their `short_hash` is the fit's content key.
 
-    The code counts with the values: kdlab's own, and the source file of every class and function that the recipe names,
-    of the network and of the data set, and of their base classes, wherever they lie.
+    The code is included: kdlab's own, and the source file of every class and function that the recipe names, of the
+    network, of the data set, and of their base classes.
 
     Args:
         recipe: the parts of the recipe that matter to this fit.
         data: the fit's view of its data set.
-        precision: of the arithmetic, as Lightning names it.
+        precision: as Lightning names it.
         net: the network before training.
         teacher_keys: the content keys of the teachers that the fit depends on.
     """
@@ -51,7 +51,7 @@ def fit_contents(
         "code": [TRAINING_CODE_HASH, *(_source_of(item) for item in _with_bases(*named, type(net), type(data)))],
         "libraries": {name: version(name) for name in LIBRARIES},
     }
-    # As a file would hold them, so that what is read back has the same hash.
+    # As read back from a file, so that both have the same hash.
     return json.loads(json.dumps(plain(contents), allow_nan=False))
 
 
@@ -77,6 +77,6 @@ def _source_of(item: Any) -> str:
         path = inspect.getsourcefile(inspect.getmodule(item) or item)
     except TypeError:
         path = None
-    if path is None or not Path(path).is_file():  # without a source file, as in a notebook
+    if path is None or not Path(path).is_file():  # defined in a notebook, for example
         return f"{item.__module__}.{item.__qualname__}"
     return file_hash(Path(path))

@@ -13,11 +13,11 @@ def logits_of(
     """Return `net`'s logits (N, C) for the stored `inputs` (N, …), in float32, on the CPU.
 
     Args:
-        net: taken to `device` and into eval mode for this, and left as it was found.
+        net: moved to `device` and put into eval mode meanwhile; restored afterwards.
         inputs: as the data set stores them.
-        scale: the data set's own scaling, the same as in training.
-        device: to compute on.
-        batch_size: inputs per forward pass.
+        scale: the scaling that training uses.
+        device: where to compute.
+        batch_size: inputs in one forward pass.
     """
     was_training = net.training
     net.eval().to(device)

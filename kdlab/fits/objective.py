@@ -6,7 +6,7 @@ from torch import nn
 from kdlab.config.experiment import Recipe, StudentRecipe, Targets
 
 OF_TEACHER = "L = CE(z_t, y)"
-# What the symbols of a loss stand for, where that is neither the labels nor the logits of the teacher.
+# What y or z_t stands for, where it is not the labels or the teacher's logits.
 STANDS_FOR = {
     Targets("teacher", soft=False): ", y = argmax z_t",
     Targets("bayes", soft=False): ", y = argmax P(y | x)",

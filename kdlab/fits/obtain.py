@@ -1,4 +1,4 @@
-"""From plans to trained networks: out of the store, or by fits that the store then keeps."""
+"""From plans to trained networks: reused from the store, or trained and then kept there."""
 
 import logging
 import math
@@ -27,12 +27,12 @@ log = logging.getLogger(__name__)
 
 
 def obtain(plans: Sequence[Plan], context: Context, earlier: Mapping[str, Trained]) -> list[Trained]:
-    """Return the planned fits: loaded, reused, or trained, and then kept.
+    """Return the planned fits: loaded, reused, or trained and then kept.
 
     Args:
         plans: of fits whose teachers are all in `earlier`.
         context: what all fits of the run share.
-        earlier: the fits that there are already, by name.
+        earlier: the finished fits by name.
 
     Raises:
         Diverged: when the loss of a fit is no longer finite.
@@ -142,7 +142,7 @@ def _module(plan: Plan, context: Context, earlier: Mapping[str, Trained]) -> Tra
 
 
 def _teacher(plan: Plan, recipe: StudentRecipe, context: Context, earlier: Mapping[str, Trained]) -> Teacher | None:
-    """Return what gives a student its targets: its teacher, or the Bayes rule of the data; None for the labels.
+    """Return the source of a student's targets: its teacher, or the data's Bayes rule; None for the labels.
 
     Its logits are looked up where the inputs never change, and computed for each batch where they are augmented.
     """

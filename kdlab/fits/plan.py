@@ -20,9 +20,9 @@ from kdlab.hashing import derive, short_hash
 
 @dataclass(frozen=True)
 class Plan:
-    """One fit to be had: trained, or taken from the store, or made of weights that the user gave.
+    """One planned fit: to be trained, taken from the store, or loaded from weights that the user gave.
 
-    `contents` is all that its weights depend on, and `key` the hash of that. `data` is the fit's view of the data.
+    `data` is the fit's view of the data. `contents` holds everything that its weights depend on, `key` is their hash.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Plan:
 
     @property
     def given(self) -> Path | None:
-        """The file of weights that the user gave for it."""
+        """The file of weights that the user gave for it, if any."""
         checkpoint = self.recipe.checkpoint if isinstance(self.recipe, TeacherRecipe) else None
         return Path(checkpoint).expanduser() if checkpoint else None
 
@@ -58,7 +58,7 @@ def plan_fits(recipes: Mapping[str, Recipe], context: Context) -> dict[str, Plan
 
 def _plan(name: str, recipe: Recipe, context: Context, earlier: Mapping[str, Plan]) -> Plan:
     student = isinstance(recipe, StudentRecipe)
-    # Apart from the teacher's: with one network for both, the student must not start as its teacher did.
+    # If both have the same network, a student must not start from its teacher's initial weights.
     seed = derive(recipe.seed, "student" if student else "teacher")
     net = new_network(recipe.net, seed)
     data = context.data.for_fit(

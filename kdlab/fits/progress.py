@@ -12,11 +12,11 @@ log = logging.getLogger(__name__)
 
 
 class FitProgress(Callback):
-    """Show epoch, mean training loss and validation accuracy of a fit.
+    """Show a fit's epoch, mean training loss and validation accuracy.
 
     Args:
         name: of the fit: `teacher`, or the arm.
-        console: where to; a terminal gets a bar, anything else gets log lines.
+        console: where to show it; a terminal gets a bar, anything else gets log lines.
         line_seconds: the least time between two log lines; the last epoch always gets one.
     """
 
@@ -31,7 +31,7 @@ class FitProgress(Callback):
         self._last_line = time.monotonic()
         self._steps = int(trainer.num_training_batches)
         self._stride = max(1, self._steps // 50)
-        self.console = self.console or Console(stderr=True)  # only now: it cannot be handed to another process
+        self.console = self.console or Console(stderr=True)  # made here, since it cannot be pickled for another process
         if trainer.is_global_zero and self.console.is_terminal:
             self._bar = Progress(
                 TextColumn("{task.description}"), BarColumn(16), TextColumn("{task.fields[figures]}"),
@@ -41,7 +41,7 @@ class FitProgress(Callback):
             self._bar.start()
 
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
-        """Show the epoch that has just ended: its figures are complete only now."""
+        """Show the figures of the epoch that has just ended; they are complete only now."""
         if self._bar:
             epoch = f"{self.name} epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
             self._bar.update(self._task, description=epoch, figures=_figures(trainer))
@@ -49,7 +49,7 @@ class FitProgress(Callback):
             self._line(trainer, trainer.current_epoch)
 
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: Any) -> None:
-        """Move the bar on, a few dozen times an epoch."""
+        """Move the bar, a few dozen times in an epoch."""
         if self._bar and trainer.fit_loop.batch_idx % self._stride == 0:
             done = trainer.current_epoch * self._steps + trainer.fit_loop.batch_idx + 1
             self._bar.update(self._task, completed=done)
@@ -64,7 +64,7 @@ class FitProgress(Callback):
             self._line(trainer, trainer.current_epoch)
 
     def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
-        """Give the terminal back."""
+        """Stop the bar."""
         if self._bar:
             self._bar.stop()
             self._bar = None

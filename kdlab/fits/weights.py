@@ -1,4 +1,4 @@
-"""A network's weights as files: bare state_dicts, nothing pickled but tensors."""
+"""A network's weights as files: state_dicts, in which nothing but tensors is pickled."""
 
 import hashlib
 import os
@@ -18,11 +18,11 @@ SHOWN = 5
 
 
 class CheckpointError(KdlabError):
-    """A file whose weights cannot be had, or do not fit the network."""
+    """A file of weights that cannot be read, or that does not fit the network."""
 
 
 def save(net: nn.Module, path: Path) -> None:
-    """Write `net`'s state_dict; a reader finds the whole file or none."""
+    """Write `net`'s state_dict."""
     path.parent.mkdir(exist_ok=True)
     # Given a path, torch writes its name into the file: equal weights would not be equal files.
     with whole(path) as scratch, scratch.open("wb") as file:
@@ -30,9 +30,9 @@ def save(net: nn.Module, path: Path) -> None:
 
 
 def link(weights: Path, path: Path) -> None:
-    """Give a file of weights a second name, `path`; a copy where the file system cannot link."""
+    """Link a file of weights to `path`; copy it where the file system has no links."""
     path.parent.mkdir(exist_ok=True)
-    path.unlink(missing_ok=True)  # a rename over it would do nothing, were it that name already
+    path.unlink(missing_ok=True)  # os.link does not replace
     try:
         os.link(weights, path)
     except OSError:
@@ -68,7 +68,7 @@ def _read(path: Path) -> Mapping[str, Tensor]:
         state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
-    except Exception as error:  # torch.load raises many kinds for what is no file of weights
+    except Exception as error:  # torch.load raises many kinds of errors for a foreign file
         raise CheckpointError(f"{path} is no state_dict that torch.load(weights_only=True) reads: {error}") from error
     if not (isinstance(state, Mapping) and state and all(isinstance(value, Tensor) for value in state.values())):
         raise CheckpointError(f"{path} is no state_dict, names with tensors: save one with net.state_dict()")

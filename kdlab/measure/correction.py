@@ -1,7 +1,7 @@
 """Bias correction of held-out classes: offsets added to their logits after training.
 
-A student that never saw a class learns to keep that class's bias low, since nothing in the transfer set asks for it.
-Raising the logits of the held-out classes by a constant undoes this (Hinton, Vinyals and Dean 2015, section 3).
+A student that never saw a class learns to keep the bias of that class low, since no sample in the transfer set has it.
+Adding a constant to the logits of the held-out classes undoes this (Hinton, Vinyals and Dean 2015, section 3).
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ def class_prior(logits: Tensor) -> Tensor:
 
 
 def prior_offsets(logits: Tensor, prior: Tensor, held_out: Sequence[int], *, shared: bool = False) -> Tensor:
-    r"""Fit the offsets without any label: make the mean predicted probabilities match a class prior.
+    r"""Fit the offsets without labels: make the mean predicted probabilities match a class prior.
 
     Solves, for every held-out class c (or, `shared`, for their sum),
 
@@ -28,10 +28,10 @@ def prior_offsets(logits: Tensor, prior: Tensor, held_out: Sequence[int], *, sha
     which is the stationary point of the convex function mean_i logsumexp(z_i + b) − Σ_c π_c b_c.
 
     Args:
-        logits: (N, C), on unlabelled inputs of all classes in their natural shares.
-        prior: (C,), the share of each class; those of held-out classes are used, and must lie in (0, 1).
+        logits: (N, C), for unlabelled inputs of all classes in their natural shares.
+        prior: (C,), the share of each class; those of held-out classes must lie in (0, 1), the others are unused.
         held_out: class indices, at least one.
-        shared: one offset for all held-out classes, rather than one each.
+        shared: fit one offset for all held-out classes, instead of one for each.
 
     Returns:
         (C,) float32, 0 for the seen classes.
@@ -60,7 +60,7 @@ def prior_offsets(logits: Tensor, prior: Tensor, held_out: Sequence[int], *, sha
         p = softmax(z + spread @ b, axis=1) @ spread
         return np.diag(p.mean(axis=0)) - p.T @ p / len(p)
 
-    # The odds that the classes lack, on average, bring the first guess to the right size however far off they are.
+    # Start from the difference of the log-odds, which has the right size however far the probabilities are off.
     log_odds = _logit_of_mean(z, spread)
     start = np.log(wanted) - np.log1p(-wanted) - log_odds
     fitted = minimize(objective, start, jac=True, hess=hessian, method="trust-exact", options={"gtol": 1e-10}).x
@@ -78,11 +78,11 @@ def _logit_of_mean(z: np.ndarray, spread: np.ndarray) -> np.ndarray:
 
 
 def oracle_offsets(logits: Tensor, labels: Tensor, held_out: Sequence[int]) -> Tensor:
-    """Find, **from the labels**, the one offset for all held-out classes that makes the fewest errors, exactly.
+    """Find, **from the labels**, the shared offset of all held-out classes with the fewest errors, exactly.
 
-    An offset b turns a sample's prediction from its best seen class to its best held-out class once b exceeds the
-    margin between the two; the error count is therefore a step function of b, and all its steps are tried. Of several
-    best intervals the one nearest to 0 is taken, and of it the middle.
+    An offset b moves a sample's prediction from its best seen class to its best held-out class once b exceeds the
+    margin between the two. The error count is therefore a step function of b, and every step is tried. If several
+    intervals are equally good, the middle of the one nearest to 0 is taken.
 
     Args:
         logits: (N, C).
@@ -98,11 +98,11 @@ def oracle_offsets(logits: Tensor, labels: Tensor, held_out: Sequence[int]) -> T
     best_seen, seen_class = z.masked_fill(held, -torch.inf).max(dim=1)
     best_held, held_class = z.masked_fill(~held, -torch.inf).max(dim=1)
     margins, order = (best_seen - best_held).sort()
-    # Passing sample i's margin gains it where its held-out guess is right, and loses it where its seen guess was.
+    # Beyond its margin, a sample becomes right if its held-out guess is right, and wrong if its seen guess was right.
     gains = (held_class == labels).long() - (seen_class == labels).long()
     right = torch.cat([torch.zeros(1, dtype=torch.long), gains[order].cumsum(0)])
 
-    ends = torch.cat([margins[:1] - 2, margins, margins[-1:] + 2])  # outside of all margins the interval is open
+    ends = torch.cat([margins[:1] - 2, margins, margins[-1:] + 2])  # the outermost intervals are open
     middles = (ends[:-1] + ends[1:]) / 2
     distinct = ends[1:] > ends[:-1]
     best = distinct & (right == right[distinct].max())

@@ -19,7 +19,7 @@ def cost_rows(fits: Mapping[str, Trained], checkpoints: Path, data: Classificati
     """Yield for each network its `parameters`, the `bytes` of its checkpoint, and `latency_ms`.
 
     The latency is the median time of a forward pass for one sample on the CPU, in milliseconds, with as many threads as
-    the run has; it differs from run to run.
+    the run has. It differs from run to run.
     """
     sample = data.scale(data.test.inputs[:1])
     for arm, fit in fits.items():

@@ -1,4 +1,4 @@
-"""Logits and labels → tidy rows. Pure functions: no trainer, no files."""
+"""Logits and labels → tidy rows, by pure functions."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,7 +12,7 @@ ECE_BINS = 15
 
 
 def class_groups(labels: Tensor, class_count: int, held_out: Sequence[int]) -> Iterator[tuple[str, Tensor]]:
-    """Yield (name, mask (N,)) for all, seen, unseen and each class; groups without samples are left out."""
+    """Yield (name, mask (N,)) for all, seen and unseen samples and each class; skip groups without samples."""
     unseen = sum((labels == c for c in held_out), labels < 0)
     groups = {"all": labels >= 0, "seen": ~unseen, "unseen": unseen}
     groups |= {str(c): labels == c for c in range(class_count)}
@@ -24,13 +24,12 @@ def metrics(
 ) -> dict[str, float]:
     """Compute one group's figures, from logits (N, C) and labels (N,).
 
-    `ece` is the expected calibration error over 15 equal bins of confidence, weighted by their size
-    (Guo et al. 2017, equation 3); `agreement` the share of samples on which the student's and the teacher's first
-    choice are the same.
+    `ece` is the expected calibration error over 15 equal bins of confidence, weighted by their size (Guo et al. 2017,
+    equation 3). `agreement` is the share of samples for which student and teacher have the same first choice.
 
-    Where the true posterior is known: `bayes_agreement` is that share for the network's and the Bayes rule's first
-    choice, and `excess_risk` what the network errs more often than the Bayes rule does, in expectation over the labels,
-    mean_i [max_k P(k | x_i) − P(ŷ_i | x_i)]: it is never negative, and free of the noise in the labels drawn.
+    If the true posterior is known: `bayes_agreement` is the same share for the network and the Bayes rule.
+    `excess_risk` is the expected error rate beyond that of the Bayes rule, mean_i [max_k P(k | x_i) − P(ŷ_i | x_i)]. It
+    is never negative, and free of the noise in the labels drawn.
     """
     predictions = logits.argmax(dim=1)
     errors = int((predictions != labels).sum())
@@ -64,7 +63,7 @@ def measure(
     correction: Correction = "none",
     log_posterior: Tensor | None = None,
 ) -> list[Row]:
-    """Return the rows of all groups and metrics for one arm under one correction, already applied to `logits`."""
+    """Return the rows of all groups and metrics of one arm; `logits` have the correction applied already."""
     rows = []
     for classes, mask in class_groups(labels, logits.shape[1], held_out):
         figures = metrics(
@@ -80,5 +79,5 @@ def measure(
 def offset_rows(
     arm: str, split: str, correction: Correction, offsets: Tensor, held_out: Sequence[int], n: int
 ) -> list[Row]:
-    """Return the fitted offset of each held-out class; `split` and `n` say what it was fitted on."""
+    """Return a row for the offset of each held-out class; `split` and `n` say which samples it was fitted on."""
     return [Row(arm, split, str(c), correction, "offset", float(offsets[c]), n) for c in held_out]

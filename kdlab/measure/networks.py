@@ -15,10 +15,10 @@ from kdlab.results import Correction, Row
 
 
 class Measured(NamedTuple):
-    """The rows, and what pictures are drawn from.
+    """The rows, and the tensors that figures need.
 
-    `logits` holds each network's logits (N, C) on the split that is shown (see `Results.shown_split`), `prior_offsets`
-    the offsets (C,) of correction `prior`.
+    `logits` holds each network's logits (N, C) on `Results.shown_split`, `prior_offsets` the offsets (C,) of correction
+    `prior`.
     """
 
     rows: list[Row]
@@ -65,7 +65,7 @@ def measure_networks(context: Context, fits: Mapping[str, Trained], settings: Ev
                     logits[name] + offset,
                     labels,
                     teacher_logits=logits[it.teacher],
-                    # What has seen everything is measured on the run's held-out classes beside those who have not.
+                    # A network that has seen all classes is measured on the run's held-out ones for comparison.
                     held_out=it.held_out or data.held_out,
                     correction=correction,
                     log_posterior=logits.get("bayes"),

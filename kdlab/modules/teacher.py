@@ -1,4 +1,4 @@
-"""The teacher as a student sees it: a source of logits for a batch, without gradients, never changed."""
+"""The teacher as a student sees it: a frozen source of logits for a batch, without gradients."""
 
 import torch
 from torch import Tensor, nn
@@ -7,7 +7,7 @@ from kdlab.data import Batch
 
 
 class CachedTeacher:
-    """Logits computed once, looked up by sample id: for inputs that are the same in every epoch.
+    """Logits computed once and looked up by sample id, for inputs that are the same in every epoch.
 
     Args:
         logits: (N, C); row i belongs to the sample with id i.
@@ -26,10 +26,10 @@ class CachedTeacher:
 
 
 class LiveTeacher:
-    """A frozen network that answers for the very inputs the student sees: for augmented inputs.
+    """A frozen network that computes logits for the inputs that the student sees, for augmented inputs.
 
     Args:
-        net: the teacher; put into eval mode, for good, and kept out of the gradient.
+        net: the teacher. It is put into eval mode, and its parameters need no gradient any more.
     """
 
     def __init__(self, net: nn.Module) -> None:
@@ -41,7 +41,7 @@ class LiveTeacher:
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Tensor:
-        """Return the logits (B, C) for the batch's inputs, in float32 as the cached ones are."""
+        """Return the logits (B, C) for the batch's inputs, in float32 like the cached ones."""
         with torch.autocast(batch.inputs.device.type, enabled=False):
             return self.net(batch.inputs)
 

@@ -20,25 +20,25 @@ MakeSchedule = Callable[[Optimizer, int], LRScheduler]
 
 
 class TrainedNetwork(LightningModule, ABC):
-    """A network under training. A subclass says what loss it minimizes.
+    """A network under training; a subclass defines the loss.
 
-    Its data module is a `ClassificationData`, which hands over several batches at a time; each is one optimizer step
-    (Lightning's manual optimization). Figures are summed on the device and read once an epoch: a step neither logs nor
-    waits for the device.
+    The data module, a `ClassificationData`, hands over several batches at a time; each batch is one optimizer step
+    (Lightning's manual optimization). Figures are summed on the device and read once in an epoch: a step neither logs
+    nor waits for the device.
 
     Args:
-        net: inputs → logits (N, C); the only submodule, so that checkpoints hold this network alone.
+        net: inputs → logits (N, C).
         optimizer: parameters → optimizer.
         schedule: (optimizer, total number of steps) → learning-rate schedule, advanced each step.
 
-    `curve` gathers (epoch, figure, value) of each epoch, as they are logged; it is part of a checkpoint. Its figures:
+    `curve` collects (epoch, figure, value) as they are logged, and is part of a checkpoint. Its figures:
 
-    - `train/loss`, what is minimized; `train/hard_loss`, the cross-entropy with the labels, and `train/soft_loss`, the
-      term with the soft targets, where there are such (nats);
-    - `train/accuracy`, the share of right answers as they were given in training, each before its step;
-    - `train/learning_rate`, at the epoch's first step; `train/samples_per_second`, with the validation's time in it;
-    - `val/loss` (cross-entropy, nats) and `val/accuracy_seen`, on the validation samples of the classes that the fit
-      trains on; `val/accuracy_unseen`, on those of held-out classes: to be looked at, never to select by.
+    - `train/loss`: the loss that is minimized; `train/hard_loss`: the cross-entropy with the labels; `train/soft_loss`:
+      the term with the soft targets, if the loss has one (nats);
+    - `train/accuracy`: the share of right answers in training, each counted before its step;
+    - `train/learning_rate`: at the epoch's first step; `train/samples_per_second`: validation time included;
+    - `val/loss` (cross-entropy, nats) and `val/accuracy_seen`: on validation samples of the classes that the fit trains
+      on; `val/accuracy_unseen`: on those of held-out classes, for information; selection never uses it.
     """
 
     def __init__(self, net: nn.Module, optimizer: MakeOptimizer, schedule: MakeSchedule) -> None:
@@ -51,7 +51,7 @@ class TrainedNetwork(LightningModule, ABC):
 
     @abstractmethod
     def losses(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Return scalars averaged over the batch: `loss`, which is minimized, `hard_loss`, and `soft_loss` if any."""
+        """Return scalars averaged over the batch: `loss` (which is minimized), `hard_loss`, and `soft_loss` if any."""
 
     def configure_optimizers(self) -> Any:
         """Build the optimizer, and a schedule over all steps of the fit."""
@@ -60,7 +60,7 @@ class TrainedNetwork(LightningModule, ABC):
         return {"optimizer": optimizer, "lr_scheduler": self.make_schedule(optimizer, steps)}
 
     def on_train_epoch_start(self) -> None:
-        """Forget the last epoch's figures, and note the learning rate and the time."""
+        """Reset the epoch's sums; note the learning rate and the time."""
         self._sums: dict[str, Tensor] = {}
         self._count = 0
         self._learning_rate = float(self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
@@ -76,7 +76,7 @@ class TrainedNetwork(LightningModule, ABC):
             self.manual_backward(losses["loss"])
             optimizer.step()  # type: ignore[union-attr]
             schedule.step()  # type: ignore[union-attr]
-            # Where autocast keeps casts of the weights (Lightning before 2.6), they are stale now.
+            # Before Lightning 2.6, autocast keeps casts of the weights, which are stale now.
             torch.clear_autocast_cache()
             right = (logits.detach().argmax(dim=1) == batch.labels).float().mean()
             self._add(losses | {"accuracy": right}, len(batch.labels))
@@ -91,7 +91,7 @@ class TrainedNetwork(LightningModule, ABC):
         """Log the epoch's means, its learning rate and its speed.
 
         Raises:
-            Diverged: when the loss is no finite number.
+            Diverged: when the loss is not finite.
         """
         means = {name: self._over_devices(total / self._count) for name, total in self._sums.items()}
         if not means["loss"].isfinite():
@@ -114,13 +114,13 @@ class TrainedNetwork(LightningModule, ABC):
         return average
 
     def on_validation_epoch_start(self) -> None:
-        """Forget the last validation."""
+        """Reset the validation sums."""
         held_out = self.trainer.datamodule.held_out  # type: ignore[attr-defined]
         self._held_out = torch.tensor(held_out, dtype=torch.long, device=self.device)
         self._val = torch.zeros(2, 3, device=self.device)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Add up cross-entropy, right answers and samples, of seen and of unseen classes apart."""
+        """Add up cross-entropy, right answers and samples, separately for seen and unseen classes."""
         logits = self.net(batch.inputs).float()
         loss = F.cross_entropy(logits, batch.labels, reduction="none")
         right = (logits.argmax(dim=1) == batch.labels).float()
@@ -148,5 +148,5 @@ class TrainedNetwork(LightningModule, ABC):
         checkpoint["curve"] = [(epoch, name, float(value)) for epoch, name, value in self.curve]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the curve."""
+        """Restore the curve."""
         self.curve = checkpoint["curve"]
