@@ -5,8 +5,9 @@ from typing import ClassVar
 
 import torch
 from torchvision.datasets import CIFAR10
-from torchvision.datasets.utils import check_md5
+from torchvision.datasets.utils import check_md5, extract_archive
 
+from kdlab.data.download import download
 from kdlab.data.official import OfficialData
 from kdlab.data.samples import Samples
 from kdlab.errors import DataError
@@ -30,11 +31,13 @@ class CIFAR10Data(OfficialData):
     channel_std = (0.2470, 0.2435, 0.2616)
     title = "CIFAR-10"
     files: ClassVar[tuple[Path, ...]] = tuple(CHECKSUMS)
-    download = (
-        "import os; from torchvision.datasets import CIFAR10; "
-        "os.remove(os.path.join(folder, CIFAR10(folder, download=True).filename))"
-    )
     remedy = "data=image_folder data.root=FOLDER, a copy as images in FOLDER/train/<class>/ and FOLDER/test/<class>/"
+
+    def fetch(self, folder: Path) -> None:
+        """Download and unpack the archive."""
+        archive = folder / CIFAR10.filename
+        download([CIFAR10.url], archive, md5=CIFAR10.tgz_md5)
+        extract_archive(archive, remove_finished=True)
 
     def read_from(self, folder: Path) -> tuple[Samples, Samples]:
         """Return the training and the test images; each file is checked by its MD5 before it is unpickled."""

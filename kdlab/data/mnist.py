@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import Tensor
+from torchvision.datasets import MNIST
 from torchvision.datasets.mnist import read_image_file, read_label_file
-from torchvision.datasets.utils import check_md5
+from torchvision.datasets.utils import check_md5, extract_archive
 
+from kdlab.data.download import download
 from kdlab.data.official import OfficialData
 from kdlab.data.samples import Samples
 from kdlab.errors import DataError
@@ -28,8 +30,14 @@ class MNISTData(OfficialData):
     input_shape = (1, 28, 28)
     title = "MNIST"
     files: ClassVar[tuple[Path, ...]] = tuple(file for pair in FILES.values() for file in pair)
-    download = "from torchvision.datasets import MNIST; MNIST(folder, download=True)"
     remedy = "data=digits, the small handwritten digits that come with scikit-learn"
+
+    def fetch(self, folder: Path) -> None:
+        """Download and unpack the four files, each from the first of torchvision's mirrors that serves it."""
+        for name, md5 in MNIST.resources:
+            archive = folder / RAW / name
+            download([mirror + name for mirror in MNIST.mirrors], archive, md5=md5)
+            extract_archive(archive, remove_finished=True)
 
     def read_from(self, folder: Path) -> tuple[Samples, Samples]:
         """Return the training and the test images, each file checked by its MD5."""

@@ -1,4 +1,4 @@
-"""Data sets that are published as files: found on disk, or downloaded within bounds."""
+"""Data sets that are published as files: found on disk, or downloaded."""
 
 import os
 from abc import abstractmethod
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from kdlab.data.download import DownloadFailed, bounded_download
+from kdlab.data.download import DownloadFailed, filled
 from kdlab.data.module import ClassificationData
 from kdlab.data.samples import Samples
 from kdlab.errors import DataNotFound
@@ -28,7 +28,6 @@ class OfficialData(ClassificationData):
 
     title: ClassVar[str]
     files: ClassVar[Sequence[Path]]
-    download: ClassVar[str]
     remedy: ClassVar[str]
 
     def __init__(self, *, root: str | None = None, **kwargs: Any) -> None:
@@ -36,6 +35,14 @@ class OfficialData(ClassificationData):
         if root is not None and not isinstance(root, str | os.PathLike):
             raise ValueError(f"root={root}: must be a folder's path")
         self.folders = [Path(p).expanduser() for p in (root, os.environ.get("KDLAB_DATA_DIR"), "data") if p]
+
+    @abstractmethod
+    def fetch(self, folder: Path) -> None:
+        """Download all `files` into a folder.
+
+        Raises:
+            DownloadFailed: with the reason.
+        """
 
     @abstractmethod
     def read_from(self, folder: Path) -> tuple[Samples, Samples]:
@@ -52,7 +59,8 @@ class OfficialData(ClassificationData):
                 return self.read_from(folder)
         target = self.folders[0]
         try:
-            bounded_download(self.download, into=target)
+            with filled(target) as scratch:
+                self.fetch(scratch)
         except DownloadFailed as error:
             raise DataNotFound(self._remedies(error)) from error
         return self.read_from(target)
