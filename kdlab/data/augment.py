@@ -1,7 +1,7 @@
-"""Augmentation of whole batches, on whatever device they are on, before scaling; each image draws its own.
+"""Augmentation of whole batches, on their device, before scaling; each image gets its own random numbers.
 
-A fit without augmentation uses `torch.nn.Identity`; its inputs are then the same in every epoch, and the teacher's
-logits for them are computed once. Several augmentations in a row are a `torch.nn.Sequential`.
+`torch.nn.Identity` stands for no augmentation: inputs are then the same in every epoch, and the teacher's logits are
+computed once. `torch.nn.Sequential` chains several augmentations.
 """
 
 import math
@@ -14,13 +14,13 @@ from kdlab.limits import integer, is_finite, share
 
 
 class Jitter(nn.Module):
-    """Shift each image by a whole number of pixels, uniform in [−pixels, pixels] along both axes; zeros move in.
+    """Shift each image by whole pixels, uniformly in [−pixels, pixels] along both axes; fill with zeros.
 
-    This is what is elsewhere called a random crop after padding. Source: the 2015 paper's teacher, "input images
+    Elsewhere this is called a random crop after padding. Source: the 2015 paper's teacher, "input images
     jittered by up to two pixels in any direction" (section 3).
 
     Raises:
-        ValueError: when `pixels` is no integer above 0.
+        ValueError: when `pixels` is not an integer above 0.
     """
 
     def __init__(self, pixels: int = 2) -> None:
@@ -30,7 +30,7 @@ class Jitter(nn.Module):
         self.pixels = pixels
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the shifted images (B, C, H, W), in the type they came in."""
+        """Return the shifted images (B, C, H, W) in the same dtype."""
         batch, _, height, width = images.shape
         p = self.pixels
         shifts = torch.randint(0, 2 * p + 1, (2, batch), device=images.device)
@@ -41,7 +41,7 @@ class Jitter(nn.Module):
 
 
 class HorizontalFlip(nn.Module):
-    """Mirror each image, left to right, with some probability.
+    """Mirror each image left to right with a given probability.
 
     Raises:
         ValueError: when `probability` is not in [0, 1].
@@ -54,19 +54,19 @@ class HorizontalFlip(nn.Module):
         self.probability = probability
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the images (B, C, H, W), in the type they came in."""
+        """Return the images (B, C, H, W) in the same dtype."""
         mirrored = torch.rand(len(images), 1, 1, 1, device=images.device) < self.probability
         return torch.where(mirrored, images.flip(3), images)
 
 
 class Affine(nn.Module):
-    """Shift each image, then rotate and scale it about the middle, by bilinear interpolation; zeros move in.
+    """Shift each image, then rotate and scale it about its centre, by bilinear interpolation; fill with zeros.
 
     Args:
-        degrees: the largest rotation either way.
-        scale: the largest relative change of size: a factor uniform in [1 − scale, 1 + scale], in [0, 1).
-        translate: the largest shift along each axis, as a share of the image's width or height, in [0, 1); what is
-            scaled up moves as much further.
+        degrees: the largest rotation in either direction.
+        scale: the largest relative change of size, in [0, 1); the factor is uniform in [1 − scale, 1 + scale].
+        translate: the largest shift along each axis, as a share of the image's width or height, in [0, 1). The scaling
+            that follows multiplies it.
 
     Raises:
         ValueError: one line for each argument out of its range.
@@ -84,11 +84,11 @@ class Affine(nn.Module):
         self.translate = translate
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the transformed images (B, C, H, W), in the type they came in."""
+        """Return the transformed images (B, C, H, W) in the same dtype."""
         batch, _, height, width = images.shape
         draws = torch.rand(4, batch, device=images.device) * 2 - 1  # (4, B), uniform in [−1, 1]
         angle = draws[0] * math.radians(self.degrees)
-        # The grid says where each output pixel comes from: the inverse of what happens to the image.
+        # The grid maps output pixels to input pixels: it is the inverse of what happens to the image.
         zoom = 1 / (1 + draws[1] * self.scale)
         cos, sin = angle.cos() * zoom, angle.sin() * zoom
         shift_x, shift_y = 2 * self.translate * draws[2], 2 * self.translate * draws[3]

@@ -1,4 +1,4 @@
-"""CIFAR-10, in the files of its Python version."""
+"""CIFAR-10, read from the files of its Python version."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -21,7 +21,7 @@ CHECKSUMS = {
 class CIFAR10Data(OfficialData):
     """A. Krizhevsky's 50,000 training and 10,000 test images of ten classes, (3, 32, 32).
 
-    Networks see them normalized by mean and standard deviation of the training images, for each channel.
+    Networks see images normalized in each channel by the mean and standard deviation of the training images.
     """
 
     name = "cifar10"
@@ -40,11 +40,12 @@ class CIFAR10Data(OfficialData):
         extract_archive(archive, remove_finished=True)
 
     def read_from(self, folder: Path) -> tuple[Samples, Samples]:
-        """Return the training and the test images; each file is checked by its MD5 before it is unpickled."""
+        """Check the MD5 of each file before it is unpickled; return the training and the test images."""
         for file, md5 in CHECKSUMS.items():
             if not check_md5(str(folder / file), md5):
                 raise DataError(
-                    f"{folder / file} is corrupt, or not CIFAR-10's: its MD5 is not {md5}; delete it and get it anew"
+                    f"{folder / file} is corrupt, or not CIFAR-10's: its MD5 is not {md5}; "
+                    "delete it and download it again"
                 )
         return _read_split(folder, train=True), _read_split(folder, train=False)
 

@@ -1,6 +1,6 @@
 """Image files → one memory-mapped uint8 array on disk, decoded once, in parallel.
 
-A decoded set is a folder with `images.npy` (N, C, size, size) and `manifest.json`, which says what it was made from.
+A decoded set is a folder with `images.npy` (N, C, size, size) and `manifest.json`, which describes its source.
 """
 
 import errno
@@ -29,32 +29,32 @@ FILES_PER_TASK = 128
 SHOWN = 20
 ATTEMPTS = 3
 MANIFEST, IMAGES = "manifest.json", "images.npy"
-# Counts up when `ImageFormat.read` makes other pixels of the same file.
+# Increase this when `ImageFormat.read` changes the pixels that it makes of a file: sets decoded before become invalid.
 DECODER = 1
 
 
 class Decoded(NamedTuple):
-    """The images (N, C, size, size) as a copy-on-write memory map, and the N files that they are."""
+    """The images (N, C, size, size) as a copy-on-write memory map, and the N files that they come from."""
 
     images: np.ndarray
     files: list[str]
 
 
 class ImageFormat(NamedTuple):
-    """What each image is turned into: its shorter side resized to `size`, the middle cut out, in 1 or 3 channels."""
+    """The form of decoded images: the shorter side resized to `size`, the centre cut out, 1 or 3 channels."""
 
     size: int
     channels: int
 
     def read(self, path: Path) -> np.ndarray:
-        """Return one image (C, size, size) uint8, turned upright where its camera noted that it lies.
+        """Return one image (C, size, size) uint8, turned upright by its EXIF orientation.
 
         Raises:
-            Exception: whatever Pillow raises for a file that is no image, or not a whole one.
+            Exception: whatever Pillow raises for a damaged file, or one that is not an image.
         """
         with Image.open(path) as image:
             if image.mode[0] in "IF":
-                raise ValueError(f"its pixels are no bytes (mode {image.mode}); convert it to 8 bits")
+                raise ValueError(f"its pixels do not have 8 bits (mode {image.mode}); convert it to 8 bits")
             upright = ImageOps.exif_transpose(image).convert("L" if self.channels == 1 else "RGB")
             fitted = ImageOps.fit(upright, (self.size, self.size), Image.Resampling.BILINEAR)
         pixels = np.asarray(fitted)
@@ -64,21 +64,21 @@ class ImageFormat(NamedTuple):
 def decoded(
     title: str, root: Path, files: Sequence[str], image_format: ImageFormat, *, skip_unreadable: bool, cache: Path
 ) -> Decoded:
-    """Return the images of `files`: from `cache` where they were decoded before, else decoded now and kept there.
+    """Return the images of `files`, from `cache` if they were decoded before; otherwise decode and keep them there.
 
     Args:
-        title: of the progress bar.
-        root: the folder that holds them.
-        files: relative to `root`, in the order that the images shall have.
-        image_format: of the images.
-        skip_unreadable: leave out what cannot be read, instead of an error.
-        cache: the folder to keep the result in, in a folder of its own, named by what it was made from.
+        title: the title of the progress bar.
+        root: the folder that holds `files`.
+        files: paths relative to `root`, in the order of the images.
+        image_format: the form of the decoded images.
+        skip_unreadable: leave out unreadable files instead of raising an error.
+        cache: the folder of decoded sets; each has a subfolder, named by the hash of its source.
 
     Raises:
-        DataError: when images cannot be read, naming them, or `cache` cannot be written.
+        DataError: when files cannot be read (the message names them), or when `cache` cannot be written.
     """
     source = {
-        "root": os.path.relpath(root, cache),  # seen from the cache, so that both can be moved together
+        "root": os.path.relpath(root, cache),  # relative, so that images and cache can be moved together
         "format": image_format._asdict(),
         "decoder": [DECODER, pillow_version],
         "files": [_fingerprint(root, file) for file in files],
@@ -88,20 +88,20 @@ def decoded(
         if found := _read(target, source):
             images, unreadable = found
             if any(_can_be_read(root / file, image_format) for file in unreadable):
-                shutil.rmtree(target, ignore_errors=True)  # what kept them from being read has been mended
+                shutil.rmtree(target, ignore_errors=True)  # decode again: a file can be read that could not
                 continue
             if unreadable and not skip_unreadable:
                 raise DataError(_complaint(root, unreadable))
             readable = [file for file in files if file not in unreadable]
             return Decoded(images[: len(readable)], readable)
         _decode_into(target, title, root, files, image_format, source)
-    raise DataError(f"{target} does not hold what was just written there; give data.cache=FOLDER")
+    raise DataError(f"{target} does not hold what was just written there; choose another folder with data.cache=FOLDER")
 
 
 def _can_be_read(path: Path, image_format: ImageFormat) -> bool:
     try:
         image_format.read(path)
-    except Exception:  # as in _Files
+    except Exception:  # Pillow's plugins raise anything on a damaged file
         return False
     return True
 
@@ -112,7 +112,7 @@ def _fingerprint(root: Path, file: str) -> list[Any]:
 
 
 def _read(target: Path, source: dict[str, Any]) -> tuple[np.ndarray, dict[str, str]] | None:
-    """Return the images in `target` and what could not be read; None where it is not there, or damaged."""
+    """Return the images in `target` and the unreadable files (name: reason); None if it is missing or damaged."""
     try:
         manifest = json.loads((target / MANIFEST).read_text())
         images = np.load(target / IMAGES, mmap_mode="c")
@@ -127,45 +127,44 @@ def _complaint(root: Path, unreadable: dict[str, str]) -> str:
     more = [f"  … and {len(unreadable) - SHOWN} more"] if len(unreadable) > SHOWN else []
     return "\n".join(
         [f"{len(unreadable)} image{'s' * (len(unreadable) > 1)} below {root} cannot be read:", *shown, *more,
-         "Mend or remove them, or leave them out with data.skip_unreadable=true."]
+         "Repair or remove them, or leave them out with data.skip_unreadable=true."]
     )  # fmt: skip
 
 
 def _decode_into(
     target: Path, title: str, root: Path, files: Sequence[str], image_format: ImageFormat, source: dict[str, Any]
 ) -> None:
-    """Decode beside `target` and move the whole into its place: a decoded set is there complete, or not at all."""
+    """Decode into a scratch folder and rename it to `target`, so that no process sees a half-written set."""
     cache = target.parent
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=".decoding-", dir=cache))
-    except OSError as error:
-        raise DataError(f"the decoded images cannot be kept in {cache}: {error}; give data.cache=FOLDER") from error
-    try:
-        unreadable = _decode_all(scratch / IMAGES, title, root, files, image_format)
-        checksum = zlib.crc32(np.load(scratch / IMAGES, mmap_mode="r").data)
-        manifest = {"source": source, "unreadable": unreadable, "checksum": checksum}
-        (scratch / MANIFEST).write_text(json.dumps(manifest))
-        if _read(target, source) is None:  # unless another process was first
-            shutil.rmtree(target, ignore_errors=True)
-            _rename_unless_there(scratch, target)
+        with tempfile.TemporaryDirectory(prefix=".decoding-", dir=cache, ignore_cleanup_errors=True) as name:
+            scratch = Path(name, target.name)
+            scratch.mkdir()
+            unreadable = _decode_all(scratch / IMAGES, title, root, files, image_format)
+            checksum = zlib.crc32(np.load(scratch / IMAGES, mmap_mode="r").data)
+            manifest = {"source": source, "unreadable": unreadable, "checksum": checksum}
+            (scratch / MANIFEST).write_text(json.dumps(manifest))
+            if _read(target, source) is None:  # unless another process was first
+                shutil.rmtree(target, ignore_errors=True)
+                _rename_unless_there(scratch, target)
         _remove_outdated(target, source)
     except OSError as error:
-        raise DataError(f"the decoded images cannot be kept in {cache}: {error}; give data.cache=FOLDER") from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        raise DataError(
+            f"the decoded images cannot be written to {cache}: {error}; choose another folder with data.cache=FOLDER"
+        ) from error
 
 
 def _rename_unless_there(scratch: Path, target: Path) -> None:
     try:
         scratch.rename(target)
     except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # of another process, just as whole
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another process has put the same set there
             raise
 
 
 def _remove_outdated(target: Path, source: dict[str, Any]) -> None:
-    """Remove what was decoded of the same folder in the same format when it held other files."""
+    """Remove sets decoded from the same folder in the same format before its files changed."""
     for manifest in target.parent.glob(f"*/{MANIFEST}"):
         try:
             other = json.loads(manifest.read_text())["source"]
@@ -178,7 +177,7 @@ def _remove_outdated(target: Path, source: dict[str, Any]) -> None:
 def _decode_all(
     target: Path, title: str, root: Path, files: Sequence[str], image_format: ImageFormat
 ) -> dict[str, str]:
-    """Write the images that can be read, in order, and zeros behind; return (name: reason) of those that cannot."""
+    """Write the readable images in order, then zeros; return the unreadable files (name: reason)."""
     shape = (image_format.channels, image_format.size, image_format.size)
     unreadable: dict[str, str] = {}
     count = 0
@@ -201,7 +200,7 @@ def _decode_all(
 
 
 def _workers(count: int) -> int:
-    """One process per core, unless starting them takes longer than reading the files."""
+    """Return the number of processes: one for each core, or none if starting them takes longer than reading."""
     if count < 4 * FILES_PER_TASK:
         return 0
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -221,7 +220,7 @@ class _Files(Dataset[Any]):
         for file in (self.files[i] for i in positions):
             try:
                 with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # Pillow's remarks on odd but readable files
+                    warnings.simplefilter("ignore")  # Pillow warns about odd but readable files
                     images.append(self.image_format.read(self.root / file))
             except Exception as error:  # Pillow's plugins raise anything on a damaged file
                 unreadable[file] = str(error) or type(error).__name__

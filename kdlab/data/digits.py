@@ -28,7 +28,7 @@ class DigitsData(ClassificationData):
         """Return 1,347 training and 450 test images (N, 1, 28, 28) uint8."""
         digits = load_digits()
         small = torch.from_numpy(digits.images).float().unsqueeze(1) * (255 / 16)
-        # As in MNIST: a digit fills a box of 20×20 in the middle of the frame.
+        # As in MNIST, a digit fills a box of 20×20 in the centre of the image.
         large = F.interpolate(small, size=(20, 20), mode="bilinear", align_corners=False)
         images = F.pad(large, (4, 4, 4, 4)).round().to(torch.uint8)
         labels = torch.from_numpy(digits.target).long()

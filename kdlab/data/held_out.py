@@ -1,4 +1,4 @@
-"""Held-out classes, and the stratified cut of the official training set into training and validation parts."""
+"""Held-out classes, and the stratified split of the official training set into a training and a validation part."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ def class_indices(classes: Iterable[int | str] | None, names: Sequence[str]) -> 
     """Turn class indices and class names into sorted, distinct indices; None means no class.
 
     Raises:
-        ValueError: one line for each class that does not exist, and one when no class is left.
+        ValueError: one line for each class that does not exist, and one if no class is left.
     """
     if classes is None:
         classes = ()
@@ -43,12 +43,12 @@ def class_indices(classes: Iterable[int | str] | None, names: Sequence[str]) -> 
 
 
 def split_ids(labels: Tensor, val_size: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Cut the ids 0 … N−1 into (train, val), stratified by label; a function of labels, size and seed alone.
+    """Split the ids 0 … N−1 into (train, val), stratified by label; a function of labels, size and seed alone.
 
     Args:
         labels: (N,) class indices.
         val_size: a fraction in [0, 1), or a whole number of samples; 0 for no validation part.
-        seed: of the cut.
+        seed: the seed of the split.
 
     Raises:
         ValueError: when a part would have fewer samples than there are classes.
@@ -60,14 +60,12 @@ def split_ids(labels: Tensor, val_size: float, seed: int) -> tuple[Tensor, Tenso
     wanted = math.ceil(val_size * len(labels)) if isinstance(val_size, float) else val_size
     if not classes <= wanted <= len(labels) - classes:
         raise ValueError(
-            f"val_size={val_size}: {wanted} of {len(labels)} samples; training and validation part must each hold "
-            f"at least one of each of the {classes} classes"
+            f"val_size={val_size}: {wanted} of {len(labels)} samples; the training and the validation part "
+            f"must each have at least {classes} samples, one for each class"
         )
     counts = labels.bincount()
     if alone := (counts == 1).nonzero().flatten().tolist():
-        raise ValueError(
-            f"val_size={val_size}: there is but one sample of class {alone[0]}, which cannot be cut in two"
-        )
+        raise ValueError(f"val_size={val_size}: class {alone[0]} has a single sample, which cannot be in both parts")
     train, val = train_test_split(ids.numpy(), test_size=val_size, random_state=seed, stratify=labels.numpy())
     return torch.from_numpy(train).sort().values, torch.from_numpy(val).sort().values
 

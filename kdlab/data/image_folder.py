@@ -17,25 +17,25 @@ from kdlab.limits import integer, is_part
 
 
 class ImageFolderData(ClassificationData):
-    """Images in `root/train/<class>/` and `root/test/<class>/`, or in `root/<class>/`, of any size.
+    """Images of any size in `root/train/<class>/` and `root/test/<class>/`, or in `root/<class>/`.
 
-    The classes are the folders' names, sorted; numbers by their size. Images are decoded once and kept in `cache`, from
-    where later starts read them. Networks see them normalized, for each channel, by mean and standard deviation of the
-    training images, or of a thousand of them.
+    The classes are the folders' names in sorted order (names that are numbers, in the order of the numbers). Images are
+    decoded once and kept in `cache` for later runs. Networks see them normalized in each channel by the mean and
+    standard deviation of about a thousand training images (all, if there are fewer).
 
     Args:
         root: the folder.
-        name: of the data set in results; null for the folder's name.
-        image_size: pixels of both sides; the shorter side is resized to it and the middle cut out.
+        name: the data set's name in results; null for the folder's name.
+        image_size: height and width in pixels; the shorter side is resized to it and the centre cut out.
         channels: 3 for colour, 1 for grey.
-        test_size: where `root` holds one tree: its share, or number, of test images, a stratified cut that no seed
-            changes.
-        skip_unreadable: leave out images that cannot be read, instead of an error that names them.
-        cache: where to keep the decoded images; null for `root/.kdlab`.
+        test_size: without train/ and test/, the share or number of test images; their choice is stratified and the same
+            for every seed.
+        skip_unreadable: leave out unreadable images instead of raising an error that names them.
+        cache: the folder for the decoded images; null for `root/.kdlab`.
         **kwargs: see `ClassificationData`.
 
     Raises:
-        ValueError: one line for each argument out of its range, and for a folder that is not laid out so.
+        ValueError: one line for each argument out of its range, and one if `root` has another layout.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ def _classes(root: Path) -> tuple[str, ...]:
     """Return the names of the class folders, sorted.
 
     Raises:
-        ValueError: when `root` is not laid out as it should be.
+        ValueError: when `root` has another layout than `ImageFolderData` describes.
     """
     if not root.is_dir():
         raise ValueError("no such folder")
@@ -132,12 +132,12 @@ def _classes(root: Path) -> tuple[str, ...]:
 
 def _folders(tree: Path) -> tuple[str, ...]:
     names = [entry.name for entry in tree.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
-    # Numbers by their size: where they count from 0, a class's index is its name.
+    # In the order of the numbers, so that the classes 0, 1, 2, … have their names as indices.
     return tuple(sorted(names, key=int) if all(name.isdecimal() for name in names) else sorted(names))
 
 
 def _image_files(tree: Path, class_name: str) -> list[str]:
-    """List the images of a class, at any depth of its folder, relative to `tree`, in a fixed order."""
+    """List the images at any depth of a class's folder, as sorted paths relative to `tree`."""
     found = []
     for folder, inner, names in os.walk(tree / class_name, followlinks=True):
         inner[:] = [name for name in inner if not name.startswith(".")]
@@ -147,7 +147,7 @@ def _image_files(tree: Path, class_name: str) -> list[str]:
 
 
 def _mean_and_std(images: Tensor) -> tuple[list[float], list[float]]:
-    """Return mean and standard deviation of each channel, scaled to [0, 1], of a thousand images or all there are."""
+    """Return mean and standard deviation of each channel in [0, 1], over about a thousand images if there are more."""
     evenly = images[:: max(1, len(images) // 1000)].float() / 255
     std, mean = torch.std_mean(evenly, dim=(0, 2, 3), correction=0)
     return mean.tolist(), std.clamp(min=1 / 255).tolist()

@@ -1,4 +1,4 @@
-"""MNIST, in its four files."""
+"""MNIST, read from its four files."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,7 +15,7 @@ from kdlab.errors import DataError
 
 RAW = Path("MNIST", "raw")
 FILES = {split: (RAW / f"{split}-images-idx3-ubyte", RAW / f"{split}-labels-idx1-ubyte") for split in ("train", "t10k")}
-# Of the originals, unpacked; a file that claims their number of items must be one of them.
+# Number of items and MD5 of the unpacked originals. A file with that number of items must be the original.
 OFFICIAL = {
     "train": (60_000, "6bbc9ace898e44ae57da46a324031adb", "a25bea736e30d166cdddb491f175f624"),
     "t10k": (10_000, "2646ac647ad5339dbf082846283269ea", "27ae3e4e09519cfbb04c329615203637"),
@@ -40,7 +40,7 @@ class MNISTData(OfficialData):
             extract_archive(archive, remove_finished=True)
 
     def read_from(self, folder: Path) -> tuple[Samples, Samples]:
-        """Return the training and the test images, each file checked by its MD5."""
+        """Return the training and the test images; check the MD5 of each official file."""
         return _read_split(folder, "train"), _read_split(folder, "t10k")
 
 
@@ -56,12 +56,12 @@ def _read_split(folder: Path, split: str) -> Samples:
     count, *checksums = OFFICIAL[split]
     for file, md5 in zip((images_file, labels_file), checksums, strict=True):
         if len(labels) == count and not check_md5(str(file), md5):
-            raise DataError(f"{file} is corrupt, or not MNIST's: its MD5 is not {md5}; delete it and get it anew")
+            raise DataError(f"{file} is corrupt, or not MNIST's: its MD5 is not {md5}; delete it and download it again")
     return Samples(images.unsqueeze(1), labels)
 
 
 def _read(reader: Any, file: Path) -> Tensor:
     try:
         return reader(str(file))
-    except Exception as error:  # the parser's assertions, shape, type and lookup errors alike mean a bad file
-        raise DataError(f"{file} is truncated or corrupt; delete it and get it anew ({error!r})") from error
+    except Exception as error:  # the parser raises many kinds of errors for a bad file
+        raise DataError(f"{file} is truncated or corrupt; delete it and download it again ({error!r})") from error

@@ -15,8 +15,8 @@ from kdlab.errors import DataNotFound
 class OfficialData(ClassificationData):
     """A data set in its publisher's files.
 
-    Searched in `root`, then in the folder that `KDLAB_DATA_DIR` names, then in `./data`; else downloaded by torchvision
-    into the first of these that is set.
+    The files are searched for in `root`, then in the folder that the variable `KDLAB_DATA_DIR` names, then in `./data`.
+    If no folder has them, they are downloaded into the first one that is set.
 
     Args:
         root: the folder that holds `files`.
@@ -49,7 +49,7 @@ class OfficialData(ClassificationData):
         """Return the training and test set from a folder that holds all `files`.
 
         Raises:
-            DataError: naming the file that is corrupt.
+            DataError: when a file is corrupt; the message names it.
         """
 
     def read(self) -> tuple[Samples, Samples]:

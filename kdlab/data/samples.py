@@ -1,4 +1,4 @@
-"""Labelled samples in memory, and the one indexing operation that makes a batch of them."""
+"""Labelled samples in memory, and batches, which one indexing operation makes of them."""
 
 import hashlib
 from typing import Any, NamedTuple
@@ -24,19 +24,19 @@ class Samples(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What a training step gets: `inputs` (B, …), `labels` (B,), and `ids` (B,), each sample's place in its split."""
+    """The input of a step: `inputs` (B, …), `labels` (B,) and `ids` (B,), the samples' indices in their split."""
 
     inputs: Tensor
     labels: Tensor
     ids: Tensor
 
     def cut(self, size: int) -> list["Batch"]:
-        """Return this batch in consecutive parts of `size` samples; the last may be smaller."""
+        """Cut the batch into consecutive parts of `size` samples; the last may be smaller."""
         return [Batch(*parts) for parts in zip(*(tensor.split(size) for tensor in self), strict=True)]
 
 
 class Subset(Dataset[Batch]):
-    """The samples with the given ids; a batch is fetched whole, by one indexing operation per tensor."""
+    """The samples with the given ids; one indexing operation per tensor fetches a batch."""
 
     def __init__(self, samples: Samples, ids: Tensor) -> None:
         self.samples = samples
@@ -54,5 +54,5 @@ class Subset(Dataset[Batch]):
 
 
 def as_fetched(batch: Any) -> Any:
-    """Pass a batch on as it was fetched: the collate function of every loader here."""
+    """Return a batch unchanged: the collate function of every loader here."""
     return batch

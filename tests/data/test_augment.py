@@ -1,4 +1,4 @@
-"""Augmentation: what each draw may do to an image, and what it may not."""
+"""Augmentation: the effect of each random draw on an image."""
 
 import math
 
@@ -10,7 +10,7 @@ from torchvision.transforms.v2 import functional as tv
 from kdlab.data import Affine, HorizontalFlip, Jitter
 
 
-def test_jitter_shifts_each_image_by_its_own_whole_number_of_pixels_and_zeros_move_in():
+def test_jitter_shifts_each_image_by_its_own_whole_number_of_pixels_and_fills_with_zeros():
     torch.manual_seed(0)
     images = torch.randint(1, 256, (200, 1, 6, 6), dtype=torch.uint8)
     padded = F.pad(images, (2, 2, 2, 2))
@@ -26,7 +26,7 @@ def test_jitter_shifts_each_image_by_its_own_whole_number_of_pixels_and_zeros_mo
 
 @pytest.mark.parametrize("augment", [Jitter(1), HorizontalFlip(), Affine(), Affine(0, 0, 0)])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_type_and_shape_stay_and_the_batch_is_left_as_it_was(augment, channels):
+def test_dtype_and_shape_stay_and_the_batch_is_not_changed(augment, channels):
     images = torch.randint(0, 256, (8, channels, 5, 7), dtype=torch.uint8)
     before = images.clone()
     changed = augment(images)
@@ -36,7 +36,7 @@ def test_type_and_shape_stay_and_the_batch_is_left_as_it_was(augment, channels):
 
 
 @pytest.mark.parametrize("pixels", [0, -1, 1.5])
-def test_a_jitter_that_is_no_shift_is_refused(pixels):
+def test_a_jitter_by_no_positive_number_of_pixels_is_refused(pixels):
     with pytest.raises(ValueError, match=f"pixels={pixels}"):
         Jitter(pixels)
 
@@ -54,15 +54,15 @@ def test_a_flip_mirrors_about_half_of_the_images_left_to_right():
 
 
 @pytest.mark.parametrize("size", [(16, 16), (12, 20)])
-def test_an_affine_draw_is_what_torchvision_makes_of_the_same_angle_scale_and_shift(size, monkeypatch):
+def test_an_affine_draw_equals_torchvisions_with_the_same_angle_scale_and_shift(size, monkeypatch):
     images = F.interpolate(torch.rand(1, 3, 4, 4), size=size, mode="bicubic")  # smooth, so that interpolation is close
     height, width = size
-    draws = torch.tensor([[0.5], [-0.6], [0.4], [-0.2]])  # of angle, scale, shift to the left, shift upwards
+    draws = torch.tensor([[0.5], [-0.6], [0.4], [-0.2]])  # angle, scale, shift to the left, shift upwards
     monkeypatch.setattr(torch, "rand", lambda *shape, device: (draws + 1) / 2)
     augment = Affine(degrees=30, scale=0.25, translate=0.25)
     found = augment(images)
     scale = 1 / (1 / (1 - 0.6 * 0.25))
-    # The shift is applied to where a pixel comes from, after the turn about the middle.
+    # The shift moves the source of a pixel, after the rotation about the centre.
     angle = math.radians(0.5 * 30)
     dx, dy = -0.4 * 0.25 * width, 0.2 * 0.25 * height
     cos, sin = math.cos(angle) * scale, math.sin(angle) * scale
@@ -75,7 +75,7 @@ def test_an_affine_draw_is_what_torchvision_makes_of_the_same_angle_scale_and_sh
     assert not torch.allclose(found[inside], images[inside], atol=0.05)
 
 
-def test_an_affine_that_may_do_nothing_does_nothing():
+def test_an_affine_with_all_limits_zero_changes_nothing():
     images = torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8)
     assert torch.equal(Affine(0, 0, 0)(images), images)
 

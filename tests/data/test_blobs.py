@@ -45,7 +45,7 @@ def test_the_posterior_stays_finite_far_from_every_blob():
 
 
 @pytest.mark.parametrize("priors", [[0.5, 0.5], [0.9, 0.1], [0.002, 0.998]])
-def test_the_two_class_bayes_error_is_what_the_bayes_rule_errs_on_a_million_draws(priors):
+def test_the_two_class_bayes_error_is_the_error_rate_of_the_bayes_rule_on_a_million_draws(priors):
     data = loaded(
         means=[[-1.0, 0.5], [0.3, 1.0]], variance=0.8, priors=priors, train_samples=5000, test_samples=1_000_000
     )
@@ -58,8 +58,8 @@ def test_classes_that_coincide_cost_the_smaller_prior():
     assert BlobsData(means=[[1.0, 1.0], [1.0, 1.0]], priors=[0.7, 0.3]).bayes_error().value == pytest.approx(0.3)
 
 
-def test_with_more_classes_the_bayes_error_is_an_estimate_that_says_how_sure_it_is():
-    # Three collinear classes, far apart but for the first two: the error of these two, at two thirds of the weight.
+def test_with_more_classes_the_bayes_error_is_an_estimate_with_its_standard_error():
+    # Only the first two of three collinear classes overlap: their error counts two thirds.
     data = BlobsData(means=[[-1.0, 0.0], [1.0, 0.0], [100.0, 0.0]])
     error = data.bayes_error()
     assert error.samples == 1_000_000
@@ -92,7 +92,7 @@ def test_blobs_lie_on_a_circle_and_classes_are_held_out_like_any_others():
     assert set(data.test.labels.tolist()) == set(range(5))
 
 
-def test_the_distribution_is_part_of_the_identity_that_keys_are_made_of():
+def test_the_distribution_is_part_of_the_identity_that_keys_hash():
     assert loaded().identity() == loaded().identity()
     assert loaded().identity() != loaded(variance=2).identity()
 

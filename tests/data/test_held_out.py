@@ -1,4 +1,4 @@
-"""Held-out classes and the cut into training and validation part."""
+"""Held-out classes and the split into training and validation part."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ def test_classes_are_given_by_index_or_name():
 
 
 @pytest.mark.parametrize("wrong", [4, -1, "ant", 1.0, True, None])
-def test_a_class_that_does_not_exist_is_named_with_what_there_is(wrong):
+def test_a_class_that_does_not_exist_is_named_with_those_that_do(wrong):
     with pytest.raises(ValueError, match=r"no such class; there are the indices 0 to 3, named cat, dog, eel, fox"):
         class_indices([wrong], NAMES)
 
@@ -41,13 +41,13 @@ def test_parts_are_disjoint_complete_and_stratified(val_size):
     assert torch.bincount(LABELS[val]).tolist() == [4, 6, 10, 20]
 
 
-def test_cut_is_a_function_of_the_seed():
+def test_split_is_a_function_of_the_seed():
     first, again, other = (split_ids(LABELS, 0.1, seed=s)[1] for s in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
 
-def test_cut_leaves_the_global_random_state_alone():
+def test_split_leaves_the_global_random_state_alone():
     torch.manual_seed(0)
     before = torch.get_rng_state()
     split_ids(LABELS, 0.1, seed=5)
@@ -61,9 +61,9 @@ def test_val_size_zero_keeps_all_for_training():
 
 
 @pytest.mark.parametrize("val_size", [2, 400, 1000])
-def test_a_cut_that_cannot_be_made_names_size_and_samples(val_size):
+def test_an_impossible_split_names_size_and_samples(val_size):
     with pytest.raises(
-        ValueError, match=rf"val_size={val_size}: {val_size} of 400 samples; .* at least one of each of the 4 classes"
+        ValueError, match=rf"val_size={val_size}: {val_size} of 400 samples; .* at least 4 samples, one for each class"
     ):
         split_ids(LABELS, val_size, seed=0)
 

@@ -71,9 +71,9 @@ def test_classes_shapes_and_labels_come_from_the_folders(folder):
             assert image.sum() <= 64 * (255 + 3 * error)
 
 
-def test_the_shorter_side_is_resized_and_the_middle_cut_out(tmp_path):
+def test_the_shorter_side_is_resized_and_the_centre_cut_out(tmp_path):
     picture = np.zeros((20, 60, 3), np.uint8)
-    picture[:, 20:40] = 255  # white in the middle third, which is what remains
+    picture[:, 20:40] = 255  # white in the middle third, which remains
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         for i in range(5):
@@ -96,7 +96,7 @@ def test_networks_see_training_images_with_mean_0_and_standard_deviation_1(folde
     assert torch.allclose(seen.std(dim=(0, 2, 3), correction=0), torch.ones(3), atol=1e-4)
 
 
-def test_one_tree_is_cut_into_a_stratified_training_and_test_part_that_no_seed_changes(tmp_path):
+def test_one_tree_is_split_into_training_and_test_part_stratified_and_the_same_for_every_seed(tmp_path):
     paint(tmp_path / "all", 20)
     data = loaded(tmp_path / "all", test_size=0.25)
     assert data.train.labels.bincount().tolist() == [15, 15, 15]
@@ -117,7 +117,7 @@ def test_the_second_start_decodes_nothing_and_reads_the_same(folder, request):
 
 
 @pytest.mark.parametrize("change", ["added", "removed", "edited", "size", "images.npy", "manifest.json"])
-def test_what_has_changed_since_is_decoded_anew(folder, change):
+def test_a_changed_folder_is_decoded_again(folder, change):
     before = loaded(folder)
     cache = copy_of(folder, "train")
     size = 8
@@ -138,10 +138,10 @@ def test_what_has_changed_since_is_decoded_anew(folder, change):
         assert not (after.train.inputs.flatten(1).sum(1) > 0).all()
     if change in ("images.npy", "manifest.json"):
         assert torch.equal(after.train.inputs, before.train.inputs)
-    assert len(list((folder / ".kdlab").iterdir())) == (4 if change == "size" else 2)  # what is outdated is removed
+    assert len(list((folder / ".kdlab").iterdir())) == (4 if change == "size" else 2)  # outdated sets are removed
 
 
-def test_a_decoded_copy_that_was_damaged_is_decoded_anew(folder):
+def test_a_damaged_copy_is_decoded_again(folder):
     before = loaded(folder)
     images = copy_of(folder, "train") / "images.npy"
     for damaged in (images.read_bytes()[:-100], b"\0" * images.stat().st_size):
@@ -149,7 +149,7 @@ def test_a_decoded_copy_that_was_damaged_is_decoded_anew(folder):
         assert torch.equal(loaded(folder).train.inputs, before.train.inputs)
 
 
-def test_unreadable_images_are_listed_and_counted_and_nothing_goes_on_without_leave(folder):
+def test_unreadable_images_are_listed_and_an_error_unless_the_user_skips_them(folder):
     (folder / "train" / "red" / "broken.png").write_bytes(b"no image")
     whole = (folder / "train" / "blue" / "000.png").read_bytes()
     (folder / "train" / "blue" / "cut.png").write_bytes(whole[: len(whole) // 2])
@@ -198,20 +198,20 @@ def test_a_folder_that_cannot_be_written_is_an_error_with_the_remedy(folder):
         loaded(folder)
 
 
-def test_a_cache_that_is_no_folder_is_an_error_with_the_remedy(folder, tmp_path):
+def test_a_cache_that_is_not_a_folder_is_an_error_with_the_remedy(folder, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match=r"data\.cache=FOLDER"):
         loaded(folder, cache=str(tmp_path / "file" / "cache"))
 
 
-def test_what_has_become_readable_is_read(folder):
+def test_an_image_that_has_become_readable_is_read(folder):
     image = folder / "train" / "red" / "000.png"
     whole, times = image.read_bytes(), os.stat(image)
     image.write_bytes(b"x" * len(whole))
     os.utime(image, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert len(loaded(folder, skip_unreadable=True).train.labels) == 17
     image.write_bytes(whole)
-    os.utime(image, ns=(times.st_atime_ns, times.st_mtime_ns))  # as chmod leaves it
+    os.utime(image, ns=(times.st_atime_ns, times.st_mtime_ns))  # chmod does not change it either
     assert len(loaded(folder, skip_unreadable=True).train.labels) == 18
 
 
@@ -248,7 +248,7 @@ def test_images_of_more_than_8_bits_are_unreadable_rather_than_white(tmp_path):
     paint(tmp_path, 3)
     deep = np.linspace(0, 65535, 64, dtype=np.uint16).reshape(8, 8)
     Image.fromarray(deep).save(tmp_path / "red" / "deep.png")
-    with pytest.raises(DataError, match=r"deep\.png: its pixels are no bytes"):
+    with pytest.raises(DataError, match=r"deep\.png: its pixels do not have 8 bits"):
         loaded(tmp_path)
 
 
@@ -260,7 +260,7 @@ def test_numbered_classes_are_sorted_as_numbers(tmp_path):
     assert data.held_out == [2]
 
 
-def test_other_files_and_hidden_ones_are_no_images(folder):
+def test_other_files_and_hidden_ones_are_not_read(folder):
     (folder / "train" / "red" / "notes.txt").write_text("mine")
     (folder / "train" / "red" / "._000.png").write_bytes(b"what a Mac leaves")
     (folder / "train" / ".cache").mkdir()
@@ -298,7 +298,7 @@ def test_images_of_all_modes_are_read_and_turned_upright(tmp_path):
         (lambda root: (paint(root / "train", 1), (root / "test" / "pink").mkdir(parents=True)), "lacks: pink"),
     ],
 )
-def test_a_folder_that_is_laid_out_otherwise_is_refused_before_anything_is_read(tmp_path, spoil, message):
+def test_a_folder_with_another_layout_is_refused_before_anything_is_read(tmp_path, spoil, message):
     spoil(tmp_path / "nowhere")
     with pytest.raises(ValueError, match=message):
         ImageFolderData(root=str(tmp_path / "nowhere"))
@@ -320,7 +320,7 @@ def test_a_wrong_argument_is_named(folder, wrong, message):
         loaded(folder, **wrong)
 
 
-def test_the_manifest_names_what_the_copy_was_made_from(folder):
+def test_the_manifest_names_the_source_of_the_copy(folder):
     loaded(folder)
     manifest = json.loads((copy_of(folder, "train") / "manifest.json").read_text())
     assert manifest["source"]["format"] == {"size": 8, "channels": 3}

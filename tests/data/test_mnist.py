@@ -1,4 +1,4 @@
-"""MNIST: where it is looked for, what happens when it is not there or is broken."""
+"""MNIST: the folders that are searched, and what happens if it is missing or broken."""
 
 import os
 from pathlib import Path

@@ -40,7 +40,7 @@ def test_an_epoch_visits_every_sample_once_in_an_order_of_seed_and_epoch(stripes
     assert not torch.equal(first, epoch_of(view(stripes, order_seed=1)))
 
 
-def test_a_batch_holds_the_samples_its_ids_name(stripes):
+def test_a_batch_holds_the_samples_with_its_ids(stripes):
     for batch in stripes.train_dataloader():
         assert torch.equal(batch.inputs, stripes.train.inputs[batch.ids])
         assert torch.equal(batch.labels, stripes.train.labels[batch.ids])
@@ -61,7 +61,7 @@ def test_without_validation_the_unlabelled_inputs_are_the_training_images():
     assert len(data.val_dataloader()) == 0
 
 
-def test_digits_are_the_1797_images_cut_once_and_for_all():
+def test_digits_are_the_1797_images_in_a_fixed_split():
     data = DigitsData(val_size=0.1)
     data.setup()
     assert data.train.inputs.shape == (1347, 1, 28, 28)
@@ -74,7 +74,7 @@ def test_digits_are_the_1797_images_cut_once_and_for_all():
     assert torch.equal(data.test.inputs, again.test.inputs)
 
 
-def test_batches_are_cut_from_what_was_fetched_without_loss_or_change(stripes):
+def test_batches_are_cut_from_the_fetched_samples_without_loss_or_change(stripes):
     (fetched,) = stripes.train_dataloader()
     batches = fetched.cut(stripes.batch_size)
     assert [len(batch.labels) for batch in batches] == [32] * 8 + [14]
