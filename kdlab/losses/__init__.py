@@ -1,7 +1,7 @@
 """Losses: tensors in, `LossTerms` out.
 
-A loss takes `student_logits`, `teacher_logits` and `targets`. One that needs no teacher's logits says
-`needs_soft_targets = False`, and gets None for them.
+A loss takes `student_logits`, `teacher_logits` and `targets`. A loss that needs no soft targets sets
+`needs_soft_targets = False` and gets `teacher_logits=None`.
 """
 
 from kdlab.losses.distillation import DistillationLoss

@@ -16,21 +16,21 @@ class DistillationLoss(nn.Module):
         L = \alpha \, T^2 \, \mathrm{KL}\big(\sigma(z_t / T) \,\|\, \sigma(z_s / T)\big)
             + (1 - \alpha) \, \mathrm{CE}(z_s, y)
 
-    summed over the C classes and averaged over the N samples. The factor T² keeps the soft gradient's size when T
+    summed over the C classes and averaged over the N samples. The factor T² keeps the size of the soft gradient when T
     changes: dL_soft/dz_s = T (σ(z_s/T) − σ(z_t/T)) / N.
     Source: Hinton, Vinyals and Dean 2015 (arXiv:1503.02531), section 2.
 
     `soft_loss` picks the soft term:
 
-    - `kl`: as above; zero when the student equals the teacher.
-    - `cross_entropy`: T² · H(σ(z_t/T), σ(z_s/T)), the KL plus the teacher's entropy: the same gradient.
-    - `logit_mse`: (1 / 2C) Σ_c (z̃_s − z̃_t)², z̃ being the logits less their mean: the limit of `kl` for T → ∞
-      (section 2.1 of the paper, which takes the logits as zero-mean). It does not depend on T.
+    - `kl`: as above; zero if the student equals the teacher.
+    - `cross_entropy`: T² · H(σ(z_t/T), σ(z_s/T)), which is the KL plus the teacher's entropy; its gradient is the same.
+    - `logit_mse`: (1 / 2C) Σ_c (z̃_s − z̃_t)², where z̃ are the logits minus their mean: the limit of `kl` for T → ∞
+      (section 2.1 of the paper, which assumes zero-mean logits). It does not depend on T.
 
     Args:
         temperature: T, finite and above 0.
-        alpha: the weight of the **soft** term, in [0, 1]; the hard one has 1 − alpha. At 0 the teacher is ignored,
-            at 1 the labels are: no gradient, and no non-finite value, comes from the term that has no weight.
+        alpha: the weight of the **soft** term, in [0, 1]; the hard term has 1 − alpha. 0 ignores the teacher, 1 ignores
+            the labels: a term of weight 0 adds neither a gradient nor a non-finite value.
         soft_loss: `kl`, `cross_entropy` or `logit_mse`.
 
     Raises:
@@ -87,7 +87,7 @@ class DistillationLoss(nn.Module):
         return F.cross_entropy(log_q, log_p.exp()) * t**2
 
     def extra_repr(self) -> str:
-        """Return the equation in use, as a reader would write it: what `print(loss)` shows."""
+        """Return the equation in use: what `print(loss)` shows."""
         t = f"{self.temperature:g}"
         soft = {
             "kl": f"{t}² · KL(softmax(z_t/{t}) ‖ softmax(z_s/{t}))",

@@ -1,4 +1,4 @@
-"""The loss of hard targets alone."""
+"""The loss for hard targets alone."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn

@@ -14,7 +14,7 @@ class LabelSmoothing(nn.Module):
         L = \mathrm{CE}\big(z_s, (1 - \varepsilon) \, e_y + \tfrac{\varepsilon}{C}\big)
           = (1 - \varepsilon) \, \mathrm{CE}(z_s, y) - \tfrac{\varepsilon}{C} \sum_c \log \sigma(z_s)_c
 
-    The right class keeps 1 − ε + ε/C. ε = 0 is the cross-entropy with the labels.
+    The right class has the target 1 − ε + ε/C. With ε = 0 this is the cross-entropy with the labels.
     Source: Szegedy et al. 2016 (arXiv:1512.00567), section 7.
 
     Args:

@@ -1,4 +1,4 @@
-"""What losses share: what they return, and their precision."""
+"""The return type and the precision of all losses."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class LossTerms(NamedTuple):
-    """One batch's loss: `total` is what is minimized, `soft` and `hard` are its unweighted terms (scalars, nats).
+    """The loss of one batch: `total` is minimized, `soft` and `hard` are its unweighted terms (scalars, nats).
 
     `soft` is None for a loss without soft targets.
     """

@@ -1,4 +1,4 @@
-"""Networks: images in, logits out, and nothing else."""
+"""Networks: inputs in, logits out."""
 
 from kdlab.models.cnn import CNN
 from kdlab.models.mlp import MLP

@@ -1,4 +1,4 @@
-"""The best classifier that there can be, where the distribution of the data is known."""
+"""The Bayes rule: the best possible classifier of data with a known distribution."""
 
 import math
 from typing import NamedTuple
@@ -10,7 +10,7 @@ MONTE_CARLO_SAMPLES = 1_000_000
 
 
 class BayesError(NamedTuple):
-    """The least error rate possible: exact (`samples` is 0), or a Monte-Carlo estimate with its standard error."""
+    """The lowest possible error rate: exact (`samples` is 0), or a Monte-Carlo estimate with its standard error."""
 
     value: float
     standard_error: float
@@ -22,7 +22,7 @@ class GaussianBayesRule(nn.Module):
 
     .. math:: \log P(y = k \mid x) = \log \pi_k - \frac{\|x - \mu_k\|^2}{2\sigma^2} + \text{const}
 
-    normalized over the classes. Computed in float64, since classes may be many σ apart, and returned in float32.
+    normalized over the classes. It is computed in float64, since classes may be many σ apart, and returned in float32.
 
     Args:
         means: (C, D).
@@ -43,13 +43,13 @@ class GaussianBayesRule(nn.Module):
     def log_posterior(self, inputs: Tensor) -> Tensor:
         """Return log P(y = k | x), (N, C), in float64."""
         means, priors = self.means.to(inputs.device), self.priors.to(inputs.device)
-        # Less what the classes share, ‖x‖² / 2σ², which would cancel digits.
+        # Without ‖x‖² / 2σ², which all classes share: adding it would lose digits.
         x = inputs.double()
         scores = (x @ means.T - means.square().sum(dim=1) / 2) / self.variance + priors.log()
         return scores.log_softmax(dim=1)
 
     def error(self) -> BayesError:
-        """Return the least possible error rate: in closed form for two classes, else estimated.
+        """Return the lowest possible error rate: in closed form for two classes, else estimated.
 
         The estimate is the mean of 1 − max_k P(y = k | x) over a million draws of x.
         """

@@ -1,4 +1,4 @@
-"""Multilayer perceptrons, among them the two networks of the 2015 paper's MNIST section."""
+"""Multilayer perceptrons, including the two networks of the 2015 paper's MNIST section."""
 
 import math
 from collections import OrderedDict
@@ -14,13 +14,13 @@ class MLP(nn.Module):
     """Fully connected layers with ReLU between them: inputs (N, …) → logits (N, `outputs`).
 
     Args:
-        inputs: numbers per sample, or a sample's shape: 784 or [1, 28, 28]; each sample is flattened.
+        inputs: a sample's size or shape, such as 784 or [1, 28, 28]; each sample is flattened.
         widths: units of each hidden layer; empty for a linear classifier.
         outputs: the number of classes.
         input_dropout: probability of dropping an input, in [0, 1).
         hidden_dropout: probability of dropping a hidden unit, in [0, 1).
-        max_norm: the largest Euclidean norm of a hidden unit's incoming weights, enforced before each training step's
-            forward pass; null for none. Source: Srivastava et al. 2014, section 5.1.
+        max_norm: the largest Euclidean norm of a hidden unit's incoming weights, enforced before each forward pass in
+            training; null for none. Source: Srivastava et al. 2014, section 5.1.
 
     Raises:
         ValueError: one line for each argument out of its range.

@@ -1,4 +1,4 @@
-"""Residual networks for small images: the field's usual teacher and student on CIFAR."""
+"""Residual networks for small images: the usual teachers and students on CIFAR."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from kdlab.limits import integer, is_integer
 class ResNet(nn.Module):
     """ResNet of depth 6n + 2 for images of about 32×32: images (N, C, H, W) → logits (N, `outputs`).
 
-    Three stages of n residual blocks with 16, 32 and 64 channels, each stage at half the resolution of the one before;
-    shortcuts have no parameters (option A). He initialization.
+    Three stages of n residual blocks have 16, 32 and 64 channels, each stage at half the resolution of the one before.
+    Shortcuts have no parameters (option A). Convolutions are initialized after He et al.
     Source: He, Zhang, Ren and Sun 2016 (arXiv:1512.03385), section 4.2. `depth=20` has 269,722 parameters for three
     channels and ten classes, `depth=56` has 853,018.
 
@@ -68,7 +68,7 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x[:, :, :: self.stride, :: self.stride]
-        # Option A: new channels start at zero, half of them before and half after the old ones.
+        # Option A: the shortcut's new channels are zero, half of them before and half after the old ones.
         half = self.new_channels // 2
         shortcut = F.pad(shortcut, (0, 0, 0, 0, half, self.new_channels - half))
         return F.relu(shortcut + self.residual(x))

@@ -1,4 +1,4 @@
-"""The loss against an oracle in NumPy, its limits, its gradient, and the faults that public code really has."""
+"""The loss against an oracle in NumPy, its limits, its gradient, and the known faults of public code."""
 
 import numpy as np
 import pytest
@@ -63,7 +63,7 @@ def test_value_equals_the_numpy_oracle(logits, soft_loss, temperature, alpha, dt
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
-def test_computed_in_float32_whatever_comes_in(logits, dtype):
+def test_computed_in_float32_for_every_input_type(logits, dtype):
     terms = DistillationLoss()(
         student_logits=logits[0].to(dtype), teacher_logits=logits[1].to(dtype), targets=logits[2]
     )

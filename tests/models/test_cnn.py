@@ -59,7 +59,7 @@ def test_a_residual_block_with_no_residual_is_its_shortcut():
 
 
 @pytest.mark.parametrize("depth", [18, 2, 20.0])
-def test_a_depth_that_is_no_6n_plus_2_is_refused(depth):
+def test_a_depth_other_than_6n_plus_2_is_refused(depth):
     with pytest.raises(ValueError, match=f"depth={depth}: must be 6n"):
         ResNet(depth=depth, image_channels=3, outputs=10)
 

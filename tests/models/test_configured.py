@@ -1,4 +1,4 @@
-"""The networks of conf/model: each has the size that its file and its source state, on the data it was made for."""
+"""The networks of conf/model: each has the size that its file and its source state."""
 
 import pytest
 import torch
@@ -44,11 +44,11 @@ def test_a_configured_network_has_the_size_of_its_source(name):
     assert f"{parameters:,} parameters" in text or "parameters" not in text
 
 
-def test_every_configured_network_is_tested_but_the_users_own():
+def test_every_configured_network_except_the_users_own_is_tested():
     assert {path.stem for path in (CONFIGS / "model").iterdir()} == {*SIZES, "own"}
 
 
-def test_what_is_left_open_comes_from_the_data_and_what_is_set_stays():
+def test_sizes_of_null_come_from_the_data_and_others_stay():
     assert build("mlp_800", BlobsData(classes=5, dimension=7)).layers.hidden1.in_features == 7
     assert build("resnet20", MNISTData())(torch.rand(2, 1, 28, 28)).shape == (2, 10)
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):

@@ -1,4 +1,4 @@
-"""The MLPs: sizes of the paper, dropout and max-norm where they belong."""
+"""The MLPs: dropout and max-norm act where they should."""
 
 import pytest
 import torch
