@@ -1,4 +1,4 @@
-"""Makes `hydra/launcher=pool` known to Hydra, which imports this at every start; see `kdlab.sweeps.pool`."""
+"""Registers `hydra/launcher=pool` with Hydra, which imports this at every start; see `kdlab.sweeps.pool`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,19 +10,19 @@ from omegaconf import DictConfig
 
 
 class PoolLauncher(Launcher):
-    """Runs a sweep's jobs side by side on this machine, each in a process and on a device of its own.
+    """Runs a sweep's jobs side by side on this machine, each in its own process and on its own device.
 
     Args:
-        slots: how many at once; `auto` for one on each GPU (times `jobs_per_gpu`), or without GPUs on each core.
-        jobs_per_gpu: how many share a GPU.
-        gpus: which to use, as CUDA_VISIBLE_DEVICES names them; `auto` for all.
+        slots: the number of jobs at once; `auto` for `jobs_per_gpu` on each GPU, or without GPUs one on each core.
+        jobs_per_gpu: the number of jobs that share a GPU.
+        gpus: the GPUs to use, as in CUDA_VISIBLE_DEVICES; `auto` for all.
     """
 
     def __init__(self, slots: Any, jobs_per_gpu: Any, gpus: Any) -> None:
         self.settings = {"slots": slots, "jobs_per_gpu": jobs_per_gpu, "gpus": gpus}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what Hydra says of the sweep."""
+        """Keep Hydra's description of the sweep."""
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:

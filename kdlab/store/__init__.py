@@ -1,10 +1,11 @@
 """Finished fits by content key: trained once, reused by every later run. Called by `kdlab.fits.obtain`.
 
     outputs/store/<key>/                a finished fit: weights.pt, config.json, metrics.json, curves.csv, SHA256SUMS
-    outputs/store/.unfinished/<key>/    what an interrupted one goes on from
-    outputs/store/.locks/<key>.lock     held by the process that trains it
+    outputs/store/.unfinished/<key>/    the checkpoint from which an interrupted fit resumes
+    outputs/store/.locks/<key>.lock     locked by the process that trains the fit
 
-An entry appears whole, by a rename, and its SHA256SUMS (which `sha256sum -c` reads too) tells whether it still is.
+A rename publishes an entry, so that no process sees a half-written one. SHA256SUMS (as `sha256sum -c` reads it) shows
+whether its files are intact.
 """
 
 import hashlib
@@ -39,41 +40,41 @@ class Entry(NamedTuple):
 
     @property
     def key(self) -> str:
-        """Its content key."""
+        """The fit's content key."""
         return self.folder.name
 
     @property
     def weights(self) -> Path:
-        """The file of its network's state_dict."""
+        """The file of the network's state_dict."""
         return self.folder / "weights.pt"
 
     @property
     def finished(self) -> float:
-        """When it was finished, in seconds since the epoch, by the file system's clock."""
+        """The time when the fit was finished, in seconds since the epoch, by the file system's clock."""
         try:
             return (self.folder / SUMS).stat().st_mtime
-        except OSError:  # damaged, or just being replaced
+        except OSError:  # the entry is damaged, or is being replaced
             return 0.0
 
     def config(self) -> dict[str, Any]:
-        """Return everything that the fit depends on: what its key is the hash of."""
+        """Return everything that the fit depends on; its hash is the key."""
         return json.loads((self.folder / "config.json").read_text())
 
     def metrics(self) -> dict[str, Any]:
-        """Return what it was called, what it took, and its last figures."""
+        """Return the fit's name, its training time, and the figures of its last epoch."""
         return json.loads((self.folder / "metrics.json").read_text())
 
     @property
     def curve(self) -> Path:
-        """The file of its figures by epoch."""
+        """The file of the figures of each epoch."""
         return self.folder / "curves.csv"
 
     def size(self) -> int:
-        """Return the bytes on disk."""
+        """Return the size on disk in bytes."""
         return size_of(self.folder)
 
     def damage(self) -> list[str]:
-        """Return what is wrong with its files; nothing for a sound entry."""
+        """Return a line for each damaged file; none for an intact entry."""
         try:
             lines = [line.split("  ", 1) for line in (self.folder / SUMS).read_text().splitlines()]
             listed = {name: digest for digest, name in lines}
@@ -85,9 +86,9 @@ class Entry(NamedTuple):
             if not path.is_file():
                 found.append(f"{name} is missing")
             elif _sha256(path) != listed.get(name):
-                found.append(f"{name} is not what {SUMS} says")
+                found.append(f"{name} does not match {SUMS}")
         if not found and short_hash(self.config()) != self.key:
-            found.append("config.json has another key")
+            found.append("config.json belongs to another key")
         return found
 
 
@@ -95,8 +96,8 @@ class Store:
     """The entries below one folder.
 
     Args:
-        folder: made when the first entry is.
-        redo_before: entries finished before this time, in seconds since the epoch, count as not there; 0 for none.
+        folder: the store's folder; it is made with the first entry.
+        redo_before: ignore entries finished before this time, in seconds since the epoch; 0 ignores none.
     """
 
     def __init__(self, folder: Path, *, redo_before: float = 0.0) -> None:
@@ -104,7 +105,7 @@ class Store:
         self.redo_before = redo_before
 
     def entries(self) -> list[Entry]:
-        """Return all finished fits, the oldest first."""
+        """Return all finished fits, oldest first."""
         if not self.folder.is_dir():
             return []
         found = (Entry(path) for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith("."))
@@ -112,9 +113,13 @@ class Store:
 
     @contextmanager
     def locked(self, key: str, what: str) -> Iterator[None]:
-        """Hold the fit with this key for this process, waiting for another that holds it.
+        """Lock the fit with this key for this process; wait if another process has locked it.
 
-        The lock is the operating system's (flock): that of a killed process is free at once.
+        The operating system holds the lock (flock) and releases it as soon as a process is killed.
+
+        Args:
+            key: the fit's content key.
+            what: the fit's name, for messages.
 
         Raises:
             StoreError: when the folder cannot be written to.
@@ -123,7 +128,7 @@ class Store:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            log.info("%s: another process has it; waiting for that", what)
+            log.info("%s: another process is training it; waiting", what)
             lock.acquire(poll_interval=0.2)
         except OSError as error:
             raise self._error(error) from error
@@ -133,11 +138,11 @@ class Store:
             lock.release()
 
     def entry(self, key: str) -> Entry:
-        """Return the place of the entry with this key."""
+        """Return the entry with this key, whether it exists or not."""
         return Entry(self.folder / key)
 
     def find(self, key: str) -> Entry | None:
-        """Return the entry with this key; None where there is none, where it is to be redone, or where it is damaged.
+        """Return the entry with this key; None if it is missing, older than `redo_before`, or damaged.
 
         A damaged entry is reported and removed. The caller holds the lock.
         """
@@ -152,7 +157,7 @@ class Store:
 
     @contextmanager
     def writing(self, key: str) -> Iterator[Path]:
-        """Give a folder to write the entry's files into; publish it when they are there. The caller holds the lock."""
+        """Give a folder for the entry's files; publish it when the block ends. The caller holds the lock."""
         scratch = Path(tempfile.mkdtemp(prefix="entry-", dir=self._unfinished(key)))
         yield scratch
         scratch.chmod(0o755)
@@ -165,7 +170,7 @@ class Store:
         _remove(self._unfinished(key))
 
     def checkpoint(self, key: str) -> Path:
-        """Return the file that a fit goes on from after an interruption; one that is to be redone starts without."""
+        """Return the file from which an interrupted fit resumes; delete it if it is older than `redo_before`."""
         path = self._unfinished(key) / "epoch.ckpt"
         if path.exists() and path.stat().st_mtime < self.redo_before:
             path.unlink()
@@ -180,7 +185,7 @@ class Store:
         return sorted(path for path in folder.iterdir() if not path.name.startswith(".")) if folder.is_dir() else []
 
     def remove(self, folder: Path) -> bool:
-        """Delete an entry's folder, or an unfinished fit's; False where a running process holds it."""
+        """Delete the folder of an entry or an unfinished fit; return False if a running process has locked it."""
         try:
             with self._lock(folder.name).acquire(timeout=0):
                 _remove(folder)
@@ -189,7 +194,7 @@ class Store:
         return True
 
     def leftovers(self) -> list[Path]:
-        """Return folders that were being removed when that was cut short."""
+        """Return the remains of interrupted removals."""
         return [path for folder in (self.folder, self.folder / ".unfinished") for path in folder.glob(".removed-*")]
 
     def _lock(self, key: str) -> FileLock:
@@ -203,7 +208,7 @@ class Store:
         return folder
 
     def _error(self, error: OSError) -> StoreError:
-        return StoreError(f"store.folder={self.folder}: cannot be used ({error}); name another, or store=off")
+        return StoreError(f"store.folder={self.folder}: cannot be used ({error}); choose another folder, or store=off")
 
 
 def size_of(folder: Path) -> int:
@@ -212,7 +217,7 @@ def size_of(folder: Path) -> int:
 
 
 def _remove(folder: Path) -> None:
-    """Delete a folder so that no one ever finds half of it under its name."""
+    """Delete a folder; rename it first, so that no process sees half of it under its name."""
     if folder.exists():
         aside = Path(tempfile.mkdtemp(prefix=".removed-", dir=folder.parent))
         folder.rename(aside / folder.name)

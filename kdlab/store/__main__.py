@@ -1,4 +1,4 @@
-"""The store as a command: what is in it, is it whole, and what may go.
+"""The store as a command: list its entries, verify them, remove some.
 
 python -m kdlab.store [list | verify | prune]
 """
@@ -19,19 +19,21 @@ DAY = 86400.0
 
 
 def main() -> None:
-    """Parse the command line and do what it says."""
+    """Parse the command line and run the command."""
     parser = argparse.ArgumentParser(prog="python -m kdlab.store", description="The finished fits that runs reuse.")
-    parser.add_argument("--folder", type=Path, default=Path("outputs/store"), help="of the store (outputs/store)")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("outputs/store"), help="the store (outputs/store)"
+    )
     commands = parser.add_subparsers(dest="command")
-    commands.add_parser("list", help="what there is, with size and age (what is done without a command)")
-    commands.add_parser("verify", help="check every file of every entry; exit status 1 if one is damaged")
-    prune = commands.add_parser("prune", help="remove what the options name")
-    prune.add_argument("keys", nargs="*", metavar="KEY", help="content keys, or how they begin")
-    prune.add_argument("--older-than", type=float, metavar="DAYS", help="entries finished so many days ago")
-    prune.add_argument("--unfinished", action="store_true", help="what interrupted fits would go on from")
-    prune.add_argument("--damaged", action="store_true", help="entries that verify complains of")
+    commands.add_parser("list", help="show all entries with size and age (the default)")
+    commands.add_parser("verify", help="check every file of every entry; exit with status 1 if one is damaged")
+    prune = commands.add_parser("prune", help="remove the entries that the options select")
+    prune.add_argument("keys", nargs="*", metavar="KEY", help="content keys or their beginnings")
+    prune.add_argument("--older-than", type=float, metavar="DAYS", help="entries finished more than DAYS days ago")
+    prune.add_argument("--unfinished", action="store_true", help="checkpoints of interrupted fits")
+    prune.add_argument("--damaged", action="store_true", help="entries that verify reports as damaged")
     prune.add_argument("--all", action="store_true", help="everything")
-    prune.add_argument("--dry-run", action="store_true", help="only say what would go")
+    prune.add_argument("--dry-run", action="store_true", help="only show what would be removed")
     arguments = parser.parse_args()
     store = Store(arguments.folder)
     if arguments.command == "verify":
@@ -70,7 +72,7 @@ def _described(entry: Entry) -> tuple[str, str, str, str, str]:
 
 
 def _what(recipe: dict[str, Any]) -> str:
-    """Return the network, the targets and the numbers that one sweeps."""
+    """Return the network, the targets, and the numbers that are usually swept."""
     loss = [f"{name}={value}" for name, value in recipe.get("loss", {}).items() if name[0] != "_"]
     numbers = [*loss, f"lr={recipe['optimizer'].get('lr', 'default')}", f"seed={recipe['seed']}"]
     net = [f"{name}={value}" for name, value in recipe["net"].items() if name == "widths"]
@@ -96,9 +98,9 @@ def _prune(store: Store, arguments: argparse.Namespace) -> int:
     for folder in _to_go(store, arguments):
         size, of_store = size_of(folder), folder.parent == store.folder
         if arguments.dry_run:
-            print(f"would go: {folder.name} ({_megabytes(size)})")
+            print(f"would be removed: {folder.name} ({_megabytes(size)})")
         elif not store.remove(folder):
-            print(f"{folder.name} is in use by a running process, and stays")
+            print(f"{folder.name} is kept: a running process uses it")
             continue
         freed, entries, unfinished = freed + size, entries + of_store, unfinished + (not of_store)
     done = "would be removed" if arguments.dry_run else "removed"

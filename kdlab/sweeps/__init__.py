@@ -1,1 +1,1 @@
-"""How the jobs of a sweep are run: side by side on one machine (`pool`), and what happens when all have ended."""
+"""Sweeps: run the jobs side by side on one machine (`pool`), and report when all have ended."""

@@ -1,4 +1,4 @@
-"""What happens when a sweep has ended, whichever launcher ran it: its report, and an exit status."""
+"""The end of a sweep under any launcher: write its report and set the exit status."""
 
 import sys
 from pathlib import Path
@@ -10,10 +10,10 @@ from kdlab.config.compose import ComposedConfig
 
 
 class SweepEnd(Callback):
-    """Writes the report into the sweep's folder, and ends with status 1 if a point has no results."""
+    """Writes the report into the sweep's folder; exits with status 1 if a point has no results."""
 
     def on_multirun_end(self, config: ComposedConfig, **kwargs: Any) -> None:
-        """Report."""
+        """Write, print and log the report."""
         from kdlab.report.collection import collect
         from kdlab.report.overview import log_overview
         from kdlab.report.sweep import write_report

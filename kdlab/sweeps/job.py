@@ -1,4 +1,4 @@
-"""One job of a sweep: in a process of its own, or in the launcher's."""
+"""One job of a sweep, in its own process or in the launcher's."""
 
 import contextlib
 import importlib
@@ -24,7 +24,7 @@ CONSOLE = "console.log"
 
 
 class Job(NamedTuple):
-    """One point: its number in the sweep, the overrides that make it, and the sweep's folder."""
+    """One point: its number in the sweep, its overrides, and the sweep's folder."""
 
     number: int
     overrides: tuple[str, ...]
@@ -32,7 +32,7 @@ class Job(NamedTuple):
 
     @property
     def folder(self) -> Path:
-        """The point's own folder, unless hydra.sweep.subdir says otherwise."""
+        """The point's folder, unless hydra.sweep.subdir says otherwise."""
         return self.sweep / str(self.number)
 
     def composed(self, loader: ConfigLoader, config: ComposedConfig) -> ComposedConfig:
@@ -41,7 +41,7 @@ class Job(NamedTuple):
 
 
 def run_here(hydra_context: HydraContext, task_function: TaskFunction, composed: ComposedConfig) -> Outcome:
-    """Run a composed job in this process and return its outcome."""
+    """Run a composed job in this process; return its outcome."""
     returned: JobReturn = run_job(
         hydra_context=hydra_context,
         task_function=task_function,
@@ -62,7 +62,7 @@ def folder_of(composed: ComposedConfig) -> Path:
 
 
 def work(loader: ConfigLoader, config: ComposedConfig, job: Job, slot: Slot, reports: Connection) -> None:
-    """Run the job in this fresh process, which ends with its parent; report its folder, then its outcome."""
+    """Run the job in this new process, which ends with its parent; report its folder, then its outcome."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.update(slot.environment)
     _use_threads(slot.threads)
@@ -79,7 +79,7 @@ def work(loader: ConfigLoader, config: ComposedConfig, job: Job, slot: Slot, rep
 
 
 def _end_with_parent() -> None:
-    """Wait for the launcher's end, however it comes, and end this process at once: its sweep is over."""
+    """Wait until the launcher has ended for any reason, then end this process at once."""
     parent = multiprocessing.parent_process()
     if parent:
         parent.join()
@@ -96,7 +96,7 @@ def _use_threads(count: int) -> None:
 
 @contextlib.contextmanager
 def _writing_to(path: Path) -> Iterator[None]:
-    """Send all that this process prints to a file: side by side, jobs would write over each other on the terminal."""
+    """Redirect this process's output to a file: on the terminal, parallel jobs would write over each other."""
     with path.open("w") as file:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -1,7 +1,7 @@
-"""`hydra/launcher=pool`: the jobs of a sweep side by side on one machine, each in a fresh process and in its own slot.
+"""`hydra/launcher=pool`: run the jobs of a sweep side by side on one machine, each in a new process and its own slot.
 
 A job that raises, exits or is killed is one failed point; the others go on. With one slot the jobs run in the
-launcher's own process, which is killed with them.
+launcher's own process, so that a signal that kills a job kills the sweep.
 """
 
 import logging
@@ -43,7 +43,7 @@ def launch(
     jobs_per_gpu: Any,
     gpus: Any,
 ) -> list[JobReturn]:
-    """Run the jobs, and return for each an `Outcome`. What failed is no error here: the others' results count.
+    """Run the jobs; return an `Outcome` for each. A failed job is not an error here, since the others' results count.
 
     Raises:
         CompactHydraException: when the launcher's settings are wrong; Hydra shows it without a traceback.
@@ -81,7 +81,7 @@ def _gpus(config: ComposedConfig, gpus: Any) -> list[str]:
     if gpus != "auto":
         if not isinstance(gpus, Sequence) or isinstance(gpus, str) or not gpus:
             raise ConfigError(
-                [f"hydra.launcher.gpus={gpus}: must be auto or a list, such as [0,2]; for none, trainer=cpu"]
+                [f"hydra.launcher.gpus={gpus}: must be auto or a list such as [0,2]; to use no GPU, trainer=cpu"]
             )
         return [str(gpu) for gpu in gpus]
     return [] if config.get("trainer", {}).get("accelerator") == "cpu" else visible_gpus()
@@ -102,7 +102,7 @@ def _returned(job: Job, outcome: Outcome) -> JobReturn:
 def _one_by_one(
     hydra_context: HydraContext, task_function: TaskFunction, config: ComposedConfig, jobs: list[Job], place: Slot
 ) -> list[Outcome]:
-    """Run the jobs in this process, one after the other, with the threads that a single run has."""
+    """Run the jobs in this process, one after the other, with as many threads as a single run."""
     if place.gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = place.gpu
     progress = SweepProgress(len(jobs), on_terminal=False)
@@ -118,7 +118,7 @@ def _one_by_one(
 
 @dataclass
 class Running:
-    """A job under way, the process it is in, and what it says through `reports`: its folder, then its outcome."""
+    """A job, its process, the connection on which it reports its folder and then its outcome, and its slot."""
 
     job: Job
     process: BaseProcess
@@ -127,7 +127,7 @@ class Running:
 
 
 class Pool:
-    """Fresh processes, forked from one that has imported all that is slow to import, in a number of slots."""
+    """Runs each job in a new process, forked from one that has done the slow imports, as slots become free."""
 
     def __init__(self, hydra_context: HydraContext, config: ComposedConfig, slots: list[Slot]) -> None:
         self.context = multiprocessing.get_context("forkserver")
@@ -138,7 +138,7 @@ class Pool:
         self.running: list[Running] = []
 
     def run(self, jobs: list[Job]) -> list[Outcome]:
-        """Run the jobs, and return their outcomes in the same order."""
+        """Run the jobs; return their outcomes in the same order."""
         waiting, outcomes = list(reversed(jobs)), dict[int, Outcome]()
         progress = SweepProgress(len(jobs))
         try:
@@ -177,7 +177,7 @@ class Pool:
             while running.reports.poll():
                 said = running.reports.recv()
                 folder, outcome = (said, outcome) if isinstance(said, Path) else (folder, said)
-        except (EOFError, OSError):  # killed while it reported
+        except (EOFError, OSError):  # the process was killed while it reported
             pass
         if outcome is None:
             outcome = Outcome("failed", _death(running.process.exitcode or 0))
@@ -187,5 +187,5 @@ class Pool:
 
 def _death(status: int) -> str:
     if status < 0:
-        return f"killed by signal {-status} ({signal.strsignal(-status)}); out of memory, perhaps"
+        return f"killed by signal {-status} ({signal.strsignal(-status)}); perhaps out of memory"
     return f"ended with exit status {status} before it was done"

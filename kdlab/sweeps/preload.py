@@ -1,3 +1,3 @@
-"""What is slow to import, imported once for all jobs of a sweep."""
+"""The slow imports, done once for all jobs of a sweep."""
 
 import kdlab.pipeline  # noqa: F401

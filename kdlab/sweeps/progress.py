@@ -1,4 +1,4 @@
-"""A sweep's progress, in one line."""
+"""A sweep's progress in one line."""
 
 import logging
 import time
@@ -13,12 +13,12 @@ log = logging.getLogger(__name__)
 
 
 class SweepProgress:
-    """Counts points: done, of these reused and failed, running, and the time that the rest will take.
+    """Counts points that are done, reused, failed and running; estimates the time left.
 
     Args:
         total: number of points.
-        on_terminal: whether the line may be drawn over itself, where the output is a terminal.
-        line_seconds: elsewhere, the least time between two lines; the last point always gets one.
+        on_terminal: redraw one line if the output is a terminal; otherwise log lines.
+        line_seconds: the shortest time between two logged lines; the last point is always logged.
     """
 
     def __init__(self, total: int, *, on_terminal: bool = True, line_seconds: float = 10.0) -> None:
@@ -34,11 +34,11 @@ class SweepProgress:
             self._live.start()
 
     def started(self) -> None:
-        """Count a point that begins."""
+        """Count a point that starts."""
         self.running += 1
 
     def ended(self, outcome: Outcome) -> None:
-        """Count a point that is done."""
+        """Count a point that has ended."""
         self.running -= 1
         self.counts[outcome.status] += 1
         due = time.monotonic() - self._last_line >= self.line_seconds or not self._left()
@@ -47,12 +47,12 @@ class SweepProgress:
             log.info("%s", self)
 
     def refresh(self) -> None:
-        """Draw the line anew."""
+        """Redraw the line."""
         if self._live:
             self._live.update(Text(str(self)), refresh=True)
 
     def close(self) -> None:
-        """Leave the line as it is, and give the terminal back."""
+        """Stop drawing; the last line stays."""
         if self._live:
             self._live.stop()
 
@@ -64,7 +64,7 @@ class SweepProgress:
         return f"{done}, {self.counts['failed']} failed, {self.running} running, {self._time_left()}"
 
     def _time_left(self) -> str:
-        """Estimate from the points that were trained, as if none of the rest could be reused."""
+        """Estimate the time left from the points that were trained, as if no other could be reused."""
         elapsed = time.monotonic() - self._began
         if not self._left():
             return f"in {_duration(elapsed)}"

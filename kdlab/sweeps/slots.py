@@ -1,4 +1,4 @@
-"""The places on this machine in which the jobs of a sweep run side by side."""
+"""The slots of this machine, in which the jobs of a sweep run side by side."""
 
 import os
 import shutil
@@ -14,33 +14,33 @@ COUNT_GPUS = "import torch; print(torch.cuda.device_count())"
 
 
 class Slot(NamedTuple):
-    """A place for one job: its threads, and its GPU as CUDA_VISIBLE_DEVICES names it, or None."""
+    """A place for one job: its number of threads, and its GPU as in CUDA_VISIBLE_DEVICES, or None."""
 
     threads: int
     gpu: str | None
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment variables that keep a job in its place."""
+        """The environment variables that keep a job to its threads and its GPU."""
         threads = {name: str(self.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
         return threads if self.gpu is None else threads | {"CUDA_VISIBLE_DEVICES": self.gpu}
 
 
 def slots_for(jobs: int, gpus: Sequence[str], cores: int, *, slots: Any = "auto", jobs_per_gpu: Any = 1) -> list[Slot]:
-    """Return the slots for `jobs` jobs; the cores are divided among them.
+    """Return the slots for a number of jobs; the cores are divided among them.
 
-    With GPUs there are `jobs_per_gpu` slots on each, the first of each GPU before the second of any; without, one for
-    each core. There are never more than jobs. One slot without a GPU has all cores.
+    With GPUs, each has `jobs_per_gpu` slots, and every GPU gets its first slot before any gets its second. Without
+    GPUs, each core is a slot. There are at most as many slots as jobs.
 
     Args:
-        jobs: how many there are to run.
-        gpus: as CUDA_VISIBLE_DEVICES names them; empty for none.
-        cores: of the CPU.
-        slots: at most so many; `auto` for as many as there are places.
-        jobs_per_gpu: how many jobs share a GPU.
+        jobs: the number of jobs.
+        gpus: the GPUs as in CUDA_VISIBLE_DEVICES; empty for none.
+        cores: the number of CPU cores.
+        slots: the largest number of slots; `auto` for no limit but that of the machine.
+        jobs_per_gpu: the number of jobs that share a GPU.
 
     Raises:
-        ConfigError: when `slots` or `jobs_per_gpu` is no number above 0, or there are not so many places.
+        ConfigError: when `slots` or `jobs_per_gpu` is not an integer above 0, or when the GPUs have fewer slots.
     """
     problems = integer("hydra.launcher.jobs_per_gpu", jobs_per_gpu)
     if slots != "auto" and not is_integer(slots):
@@ -53,7 +53,7 @@ def slots_for(jobs: int, gpus: Sequence[str], cores: int, *, slots: Any = "auto"
     if slots != "auto" and slots > len(places):
         raise ConfigError(
             [f"hydra.launcher.slots={slots}: {len(gpus)} GPUs with hydra.launcher.jobs_per_gpu={jobs_per_gpu} have "
-             f"{len(places)} places; raise jobs_per_gpu, or leave slots=auto"]
+             f"{len(places)} slots; raise jobs_per_gpu, or leave slots=auto"]
         )  # fmt: skip
     count = max(1, min(jobs, len(places) if slots == "auto" else slots))
     threads = max(1, cores // count)
@@ -61,14 +61,14 @@ def slots_for(jobs: int, gpus: Sequence[str], cores: int, *, slots: Any = "auto"
 
 
 def cores() -> int:
-    """Return the number of cores that this process may use; no more than OMP_NUM_THREADS, where it is set."""
+    """Return the number of cores that this process may use, at most OMP_NUM_THREADS if that is set."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     allowed = os.environ.get("OMP_NUM_THREADS", "")
     return min(available, int(allowed)) if allowed.isdecimal() and int(allowed) else available
 
 
 def visible_gpus() -> list[str]:
-    """Return this machine's usable GPUs as CUDA_VISIBLE_DEVICES names them, without touching them from this process."""
+    """Return the usable GPUs as in CUDA_VISIBLE_DEVICES, without starting CUDA in this process."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return [gpu for gpu in chosen.split(",") if gpu and gpu != "-1"]

@@ -1,4 +1,4 @@
-"""The store: whole entries or none, damage seen, one process at a time, nobody's death in the way."""
+"""The store: entries are whole or absent, damage is seen, one process trains, and a killed one blocks nobody."""
 
 import os
 import signal
@@ -34,7 +34,7 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
-def test_what_was_put_in_is_found_and_nothing_else(store):
+def test_a_written_entry_is_found_and_no_other(store):
     entry = store.find(KEY)
     assert entry is not None
     assert entry.weights.read_bytes() == b"weights"
@@ -62,7 +62,7 @@ def test_a_damaged_entry_is_reported_and_removed(store, caplog, name, fault):
     assert store.find(KEY) is not None
 
 
-def test_an_entry_under_another_key_than_its_contents_have_is_damaged(store):
+def test_an_entry_whose_contents_have_another_key_is_damaged(store):
     store.entry(KEY).folder.rename(store.folder / ("0" * 16))
     assert store.find("0" * 16) is None
 
@@ -88,14 +88,14 @@ def test_a_failure_while_writing_leaves_the_old_entry_or_none(tmp_path):
     assert store.find(KEY).weights.read_bytes() == b"weights"
 
 
-def test_refresh_redoes_what_is_older_than_the_command_and_nothing_twice(store):
+def test_refresh_redoes_entries_older_than_the_command_once(store):
     later = Store(store.folder, redo_before=time.time() + 5)
     checkpoint = store.checkpoint(KEY)
     checkpoint.write_bytes(b"old")
     assert later.find(KEY) is None
     assert not later.checkpoint(KEY).exists()
     assert Store(store.folder, redo_before=time.time() - 5).find(KEY) is not None
-    put(store)  # in the old one's place
+    put(store)  # replaces the old entry
     assert store.find(KEY) is not None
 
 
@@ -159,7 +159,7 @@ def test_the_command_does_not_import_torch(store):
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
-def test_list_shows_what_there_is_and_verify_says_what_is_wrong(store):
+def test_list_shows_the_entries_and_verify_names_the_damage(store):
     listed = command(store)
     assert KEY in listed.stdout
     assert "teacher" in listed.stdout
@@ -168,12 +168,12 @@ def test_list_shows_what_there_is_and_verify_says_what_is_wrong(store):
     store.entry(KEY).weights.write_bytes(b"w")
     wrong = command(store, "verify")
     assert wrong.returncode == 1
-    assert f"{KEY}: weights.pt is not what SHA256SUMS says" in wrong.stdout
+    assert f"{KEY}: weights.pt does not match SHA256SUMS" in wrong.stdout
 
 
-def test_prune_removes_what_it_is_asked_to_and_nothing_else(store):
+def test_prune_removes_the_selected_entries_alone(store):
     store.checkpoint("1" * 16).write_bytes(b"epoch")
-    assert command(store, "prune").returncode == 2  # asked for nothing
+    assert command(store, "prune").returncode == 2  # nothing is selected
     assert command(store, "prune", "--damaged", "--older-than", "1").returncode == 0
     assert [entry.key for entry in store.entries()] == [KEY]
     assert "1 unfinished" in command(store, "prune", "--unfinished").stdout
@@ -186,11 +186,11 @@ def test_prune_removes_what_it_is_asked_to_and_nothing_else(store):
     assert store.entries() == []
 
 
-def test_prune_leaves_alone_what_a_running_process_holds(store):
+def test_prune_keeps_what_a_running_process_uses(store):
     with holder(store, 600) as process:
         done = command(store, "prune", "--all")
         process.send_signal(signal.SIGKILL)
-    assert "in use" in done.stdout
+    assert "is kept: a running process uses it" in done.stdout
     assert store.find(KEY) is not None
 
 

@@ -1,4 +1,4 @@
-"""The presets for Ray, run on a local one that is told of two GPUs, and for SLURM, with a stand-in for it."""
+"""The presets for Ray, run on a local Ray that believes in two GPUs, and for SLURM, run on a stand-in."""
 
 import re
 import sys
@@ -26,7 +26,7 @@ def runs_of(folder: Path):
 
 
 @pytest.mark.timeout(400)
-def test_a_local_ray_runs_the_points_each_on_a_gpu_of_its_own_with_one_thread(kdlab_train, tmp_path):
+def test_a_local_ray_runs_each_point_on_its_own_gpu_with_one_thread(kdlab_train, tmp_path):
     local = ("hydra/launcher=ray_gpu", "hydra.launcher.ray.init.num_gpus=2", "hydra.launcher.ray.init.num_cpus=2")
     done = kdlab_train(*TINY, *local, "loss.temperature=1,2,3,0", RAY_AUTH_MODE="disabled", RAY_USAGE_STATS_ENABLED="0")
     runs = runs_of(tmp_path)
@@ -40,18 +40,18 @@ def test_a_local_ray_runs_the_points_each_on_a_gpu_of_its_own_with_one_thread(kd
     assert "loss.temperature=0" in done.stdout
 
 
-def test_the_ray_preset_leaves_to_an_existing_cluster_what_it_must_not_be_told():
+def test_the_ray_preset_tells_an_existing_cluster_nothing_that_it_refuses():
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         overrides = ["+experiment=dark_knowledge", "hydra/launcher=ray_gpu", "hydra.launcher.ray.init.address=auto"]
         config = compose("train", overrides, return_hydra_config=True)
     ray = OmegaConf.to_container(config.hydra.launcher.ray)
     told = {key: value for key, value in ray["init"].items() if value is not None}
     assert told == {"address": "auto"}
-    assert "object_store_memory" in ray["init"]  # else the plugin puts one in
+    assert "object_store_memory" in ray["init"]  # otherwise the plugin adds a value
     assert ray["remote"] == {"num_gpus": 1, "num_cpus": 1, "max_calls": 1}
 
 
-# Stands in for SLURM: `sbatch` has the elements of the array run one after the other, as `srun` would be told to.
+# A stand-in for SLURM: `sbatch` runs the elements of the array one after the other, in the environment of `srun`.
 SBATCH = """#!{python}
 import os, pathlib, re, subprocess, sys
 script = pathlib.Path(sys.argv[1])
@@ -79,7 +79,7 @@ echo "JobID|State|NodeList"; for i in 0 1 2 3; do echo "77_$i|$state|here"; done
 
 @pytest.fixture
 def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Put the stand-in on the PATH; return the file in which `sbatch` records what it was given."""
+    """Put the stand-in on the PATH; return the file in which `sbatch` records its script."""
     tools, record = tmp_path / "bin", tmp_path / "submitted.sh"
     tools.mkdir()
     sbatch = SBATCH.format(python=sys.executable, record=str(record))
@@ -91,7 +91,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.timeout(400)
-def test_slurm_is_given_one_array_with_a_gpu_for_each_job_and_the_report_follows(kdlab_train, tmp_path, slurm):
+def test_slurm_gets_one_array_with_a_gpu_for_each_job_and_the_report_follows(kdlab_train, tmp_path, slurm):
     done = kdlab_train(
         *TINY, "hydra/launcher=slurm", "loss.temperature=1,0", "seed=0,1", "hydra.launcher.partition=gpu",
         "hydra.launcher.timeout_min=90",

@@ -18,7 +18,7 @@ TINY = (
     "model@teacher.net=mlp_30", "model@student.net=linear", "augment@teacher.augment=none", "teacher.max_epochs=1",
     "student.max_epochs=1",
 )  # fmt: skip
-# A loss that records where it runs and does, in its first step, what its name says.
+# A loss that records where it runs and, in its first step, does what its argument says.
 LOSS = """
 import json, os, signal, sys, time
 from pathlib import Path
@@ -31,7 +31,7 @@ class Loss(DistillationLoss):
         self.deed, self.where = deed, where
 
     def forward(self, *, student_logits, **kwargs):
-        if len(student_logits) > 2:  # no check of the config
+        if len(student_logits) > 2:  # not the check of the config
             place = {"gpu": os.environ.get("CUDA_VISIBLE_DEVICES"), "threads": torch.get_num_threads(),
                      "omp": os.environ.get("OMP_NUM_THREADS"), "pid": os.getpid()}
             Path(self.where, f"{self.deed}_{os.getpid()}.json").write_text(json.dumps(place))
@@ -67,7 +67,7 @@ def places(folder: Path) -> list[dict]:
     return [json.loads(path.read_text()) for path in sorted((folder / "places").iterdir())]
 
 
-def test_what_raises_exits_is_killed_or_is_wrong_fails_alone(kdlab_train, tmp_path, own_loss):
+def test_a_job_that_raises_exits_is_killed_or_has_a_wrong_config_fails_alone(kdlab_train, tmp_path, own_loss):
     done = kdlab_train(
         *TINY, *own_loss, "+loss.deed=fine,raise,exit,kill", "loss.alpha=0.5,7", "hydra.launcher.slots=2"
     )
@@ -105,7 +105,7 @@ def test_jobs_are_spread_over_the_gpus_and_share_the_cores(kdlab_train, tmp_path
     found = places(tmp_path)
     assert {place["gpu"] for place in found} == {"3", "5"}
     assert {(place["threads"], place["omp"]) for place in found} == {(1, "1")}
-    assert len({place["pid"] for place in found}) == 4  # a fresh process each
+    assert len({place["pid"] for place in found}) == 4  # each in a new process
     assert {read(path).environment["visible_gpus"] for path in sweep_of(tmp_path).glob("*/results.json")} == {"3", "5"}
 
 

@@ -1,4 +1,4 @@
-"""Places for jobs: one on each GPU, or each core; the cores are divided among them, never oversubscribed."""
+"""Slots for jobs: one on each GPU, or each core; the cores are divided among them and never oversubscribed."""
 
 import pytest
 
@@ -41,10 +41,10 @@ def test_a_slot_names_its_gpu_and_its_threads_to_the_job():
         ({"slots": 0}, r"hydra\.launcher\.slots=0: must be auto or an integer of at least 1"),
         ({"slots": "two"}, r"slots=two"),
         ({"jobs_per_gpu": 0.5}, r"jobs_per_gpu=0\.5: must be an integer"),
-        ({"slots": 3}, r"slots=3: 2 GPUs with hydra\.launcher\.jobs_per_gpu=1 have 2 places"),
+        ({"slots": 3}, r"slots=3: 2 GPUs with hydra\.launcher\.jobs_per_gpu=1 have 2 slots"),
     ],
 )
-def test_what_cannot_be_is_refused_with_the_key_and_the_remedy(settings, message):
+def test_impossible_settings_are_refused_with_the_key_and_the_remedy(settings, message):
     with pytest.raises(ConfigError, match=message):
         slots_for(9, ["0", "1"], 4, **settings)
 
