@@ -24,6 +24,8 @@ STYLE: Any = {
     "image.interpolation": "none", "image.composite_image": False, "text.parse_math": False,
 }  # fmt: skip
 DPI = 130
+# Decimals of a panel's place, in shares of its figure.
+PLACES = 9
 # The most classes of a matrix whose cells are numbered.
 NUMBERED_CLASSES = 12
 # A figure with so much in it that its vectors take more than this, in bytes, goes into a page as pixels.
@@ -48,28 +50,43 @@ def described(figure: Figure, alternative: str) -> Figure:
 def png(figure: Figure) -> bytes:
     """Return the figure as a PNG file, on white."""
     figure.set_dpi(DPI)
-    file = io.BytesIO()
+    canvas, file = FigureCanvasAgg(figure), io.BytesIO()
     with _any_script():
-        FigureCanvasAgg(figure).print_png(file, metadata={"Description": str(figure.get_label())})
-    figure.set_layout_engine("none")  # it is laid out now
+        _lay_out(figure)
+        canvas.print_png(file, metadata={"Description": str(figure.get_label())})
     return file.getvalue()
 
 
 @in_style
 def svg(figure: Figure) -> str:
     """Return the figure as an SVG file without a background, its text and lines dark or light as the reader's page."""
-    file = io.StringIO()
+    canvas, file = FigureCanvasSVG(figure), io.StringIO()
     backgrounds = [figure.patch, *(panel.patch for panel in figure.axes)]
     for patch in backgrounds:
         patch.set_visible(False)
     with _any_script():
-        FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None, "Creator": None})
+        _lay_out(figure)
+        canvas.print_svg(file, metadata={"Date": None, "Creator": None})
     for patch in backgrounds:
         patch.set_visible(True)
     text = file.getvalue()
     text = text[text.index("<svg") :].replace(INK, "currentColor")
     scheme = f"svg{{color:{INK}}}@media(prefers-color-scheme:dark){{svg{{color:{INK_ON_DARK}}}}}"
     return re.sub(r"(<svg[^>]*>)", rf"\1<style>{scheme}</style>", text, count=1)
+
+
+def _lay_out(figure: Figure) -> None:
+    """Give the figure's parts their places, once for all, rounded far below what can be seen.
+
+    matplotlib's solver adds up in the order in which its variables happen to lie in memory, so that its last digit
+    changes from process to process, and with it the names that an SVG file gives to the rectangles it clips to.
+    """
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+    figure.set_layout_engine("none")
+    for panel in figure.axes:
+        left, bottom, width, height = (round(float(x), PLACES) for x in panel.get_position(original=True).bounds)
+        panel.set_position((left, bottom, width, height))
 
 
 @contextmanager
