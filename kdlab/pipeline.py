@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from filelock import FileLock
@@ -14,7 +14,7 @@ from kdlab.config.experiment import Experiment, StoreSettings
 from kdlab.config.read import read as read_config
 from kdlab.config.recipes import generations
 from kdlab.curves import write_curves
-from kdlab.data import load
+from kdlab.data import ClassificationData, load
 from kdlab.files import remove_scratch
 from kdlab.fits.boards import hyperparameters, log_outcome, outcome
 from kdlab.fits.context import Context
@@ -25,9 +25,9 @@ from kdlab.fits.trained import Trained
 from kdlab.hashing import code_hash
 from kdlab.measure.cost import cost_rows
 from kdlab.measure.networks import Measured, measure_networks
-from kdlab.report import comparison_lines, print_run, write_comparison
+from kdlab.report import comparison_lines, write_comparison
 from kdlab.report.run import illustrate
-from kdlab.results import InvalidResults, Results, read, write
+from kdlab.results import Inputs, InvalidResults, Results, Scaling, read, write
 from kdlab.store import Store
 
 CODE_HASH = code_hash(Path(__file__).parent)
@@ -38,9 +38,17 @@ WITHOUT_EFFECT = ("question", "store", "trainer", "figures")
 log = logging.getLogger(__name__)
 
 
+class Ended(NamedTuple):
+    """What a run ends with: its results, its page if it has one, and whether anything had to be trained for them."""
+
+    results: Results
+    page: Path | None
+    trained: bool
+
+
 def run(
     config: ComposedConfig, folder: Path, *, began: float = 0.0, sweep: Path | None = None, command: str = ""
-) -> tuple[Results, bool]:
+) -> Ended:
     """Run the experiment that `config` describes, and write its results below `folder`.
 
     Args:
@@ -49,9 +57,6 @@ def run(
         began: when the command was given, in seconds since the epoch; `store.refresh` retrains older fits.
         sweep: the folder of the sweep that the run belongs to; None for a single run.
         command: the command that repeats the run, for the record.
-
-    Returns:
-        the results, and whether anything had to be trained for them.
 
     Raises:
         ConfigError: when the config is wrong; nothing has been read or trained.
@@ -64,6 +69,7 @@ def run(
     data = load(experiment.data)
     if data is not experiment.data:
         experiment = read_config(config, data, in_sweep=sweep is not None)
+    folder.mkdir(parents=True, exist_ok=True)
     trainer = experiment.trainer
     devices = hardware.choose(trainer.accelerator, trainer.precision, trainer.devices)
     context = Context(data, devices, folder, _store(experiment.store, began), sweep)
@@ -79,14 +85,14 @@ def _store(settings: StoreSettings, began: float) -> Store | None:
     return Store(Path(settings.folder).expanduser(), redo_before=began if settings.refresh else 0.0)
 
 
-def _run(experiment: Experiment, context: Context, command: str) -> tuple[Results, bool]:
+def _run(experiment: Experiment, context: Context, command: str) -> Ended:
     plans = plan_fits(experiment.recipes, context)
     planned = _planned(experiment, plans, context, command)
     with_page = experiment.figures or (experiment.figures is None and context.sweep is None)
     page = context.folder / "report.html"
     earlier = _finished(planned, [plan.key for plan in plans.values()], context)
     if earlier and (page.exists() or not with_page):
-        return earlier, False
+        return Ended(earlier, page if page.exists() else None, trained=False)
     page.unlink(missing_ok=True)
     remove_scratch(context.folder)
     _announce(experiment, context)
@@ -106,8 +112,7 @@ def _run(experiment: Experiment, context: Context, command: str) -> tuple[Result
         write_comparison(results, lines, context.folder / "comparison.csv")
     _log_outcomes(plans, results, context)
     write(results, context.folder / "results.json")
-    print_run(results, context.data.class_names, page if drawn else None, context.sweep or context.folder)
-    return results, not all(fit.reused for fit in results.fits)
+    return Ended(results, page if drawn else None, trained=not all(fit.reused for fit in results.fits))
 
 
 def _planned(experiment: Experiment, plans: Mapping[str, Plan], context: Context, command: str) -> Results:
@@ -122,8 +127,14 @@ def _planned(experiment: Experiment, plans: Mapping[str, Plan], context: Context
         environment=environment | {"code": CODE_HASH, "data": context.data.checksum(), "command": command},
         fits=[],
         rows=[],
+        inputs=_inputs(context.data),
         equations={name: GIVEN if plan.given else equation_of(plan.recipe) for name, plan in plans.items()},
     )
+
+
+def _inputs(data: ClassificationData) -> Inputs:
+    scaling = data.scaling()
+    return Inputs(list(data.input_shape), list(data.class_names), Scaling(**scaling) if scaling else None)
 
 
 def _drawn(context: Context, fits: Mapping[str, Trained], measured: Measured, results: Results) -> bool:

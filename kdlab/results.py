@@ -51,8 +51,30 @@ class Fit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     teacher: str | None = None
 
 
+class Scaling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How stored inputs become what networks see: (x / divisor − mean) / std, mean and std for each channel.
+
+    Without `mean` and `std` inputs are only divided.
+    """
+
+    divisor: int | float
+    mean: list[float] | None = None
+    std: list[float] | None = None
+
+
+class Inputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a network of the run takes and tells: the shape of one sample, and the names of the classes.
+
+    `scaling` is None for a data set that scales its inputs by code of its own.
+    """
+
+    shape: list[int]
+    class_names: list[str]
+    scaling: Scaling | None
+
+
 class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
-    """All results of a run; `equations` holds each fit's loss."""
+    """All results of a run; `equations` holds each fit's loss, `inputs` what its networks take."""
 
     experiment: str
     dataset: str
@@ -63,6 +85,7 @@ class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
     fits: list[Fit]
     rows: list[Row]
     equations: dict[str, str] = {}
+    inputs: Inputs | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -70,6 +93,10 @@ class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
         """The split that tables and figures show: test, or else the last one that was measured."""
         splits = [row.split for row in self.rows if row.metric == "accuracy"]
         return "test" if "test" in splits or not splits else splits[-1]
+
+    def class_name(self, index: int) -> str:
+        """Return the name of a class; its index for results of an earlier kdlab, which did not name them."""
+        return self.inputs.class_names[index] if self.inputs else str(index)
 
     @cached_property
     def _rows_by_place(self) -> dict[tuple[str, ...], Row]:

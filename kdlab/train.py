@@ -30,9 +30,12 @@ def main(config: ComposedConfig) -> Outcome:
     log.info("Results go to %s", folder)
     try:
         from kdlab.pipeline import run
+        from kdlab.report.terminal import print_run
 
-        _, trained = run(config, folder, began=_began(sweep), sweep=sweep, command=repeating(hydra_config, sweep=False))
-        return Outcome("trained" if trained else "reused")
+        ended = run(config, folder, began=_began(sweep), sweep=sweep, command=repeating(hydra_config, sweep=False))
+        if sweep is None:
+            print_run(ended.results, ended.page, folder)
+        return Outcome("trained" if ended.trained else "reused")
     except KdlabError as error:
         log.error("%s", error)
         failure = str(error)

@@ -18,13 +18,19 @@ HOW = ("hydra/launcher", "hydra.launcher", "hydra.verbose", "store")
 ComposedConfig = DictConfig
 
 
-def sweep_id() -> str:
-    """Return a name for the sweep that this command describes; the same command again has the same name."""
-    what = [argument for argument in sys.argv[1:] if not argument.lstrip("+~").startswith(HOW)]
+def sweep_id(arguments: tuple[str, ...]) -> str:
+    """Return a name for the sweep that a command's arguments describe; the same command has the same name."""
+    what = [argument for argument in arguments if not argument.lstrip("+~").startswith(HOW)]
     return hashlib.sha256("\0".join(what).encode()).hexdigest()[:8]
 
 
-OmegaConf.register_new_resolver("sweep_id", sweep_id, use_cache=True, replace=True)
+OmegaConf.register_new_resolver("sweep_id", lambda: sweep_id(tuple(sys.argv[1:])), use_cache=True, replace=True)
+
+
+def experiments() -> dict[str, str]:
+    """Return the questions of all experiments by name."""
+    files = sorted((CONFIGS / "experiment").glob("*.yaml"))
+    return {file.stem: str(OmegaConf.select(OmegaConf.load(file), "question")) for file in files}
 
 
 def compose_point(

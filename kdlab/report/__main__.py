@@ -48,7 +48,7 @@ def _draw_run(folder: Path) -> None:
 
     results, context, fits = reopen(folder)
     page = illustrate(context, fits, measure_again(results, context, fits), results)
-    print_run(results, context.data.class_names, page, folder)
+    print_run(results, page, folder)
 
 
 if __name__ == "__main__":

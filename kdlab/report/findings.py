@@ -1,7 +1,5 @@
 """A run in one sentence."""
 
-from collections.abc import Sequence
-
 from kdlab.results import Results, Row
 
 # More arms than this are summed up, all but those that others are compared with.
@@ -9,7 +7,7 @@ NAMED_ARMS = 5
 NAMED_FIRST = ("teacher", "baseline")
 
 
-def finding(results: Results, class_names: Sequence[str]) -> str:
+def finding(results: Results) -> str:
     """Return what was found: what students know of classes that they never saw or, with none unseen, all errors.
 
     Measured on `results.shown_split`, before any correction.
@@ -17,7 +15,7 @@ def finding(results: Results, class_names: Sequence[str]) -> str:
     students = [fit.arm for fit in results.fits if fit.teacher]
     unseen = {arm: row for arm in students if (row := _unseen(results, arm))}
     if unseen:
-        return _of_unseen(results, unseen, class_names)
+        return _of_unseen(results, unseen)
     counted = {fit.arm: results.find(fit.arm, "all", "errors", split=results.shown_split) for fit in results.fits}
     errors = {arm: row for arm, row in counted.items() if row}
     samples = f"{max(row.n for row in errors.values()):,} {results.shown_split} samples"
@@ -38,7 +36,7 @@ def _unseen(results: Results, arm: str) -> Row | None:
     return results.find(arm, "unseen", "accuracy", split=results.shown_split) if corrected else None
 
 
-def _of_unseen(results: Results, unseen: dict[str, Row], class_names: Sequence[str]) -> str:
+def _of_unseen(results: Results, unseen: dict[str, Row]) -> str:
     plain = [fit.arm for fit in results.fits if fit.arm in unseen and fit.targets == "truth"]
     taught = {arm: row for arm, row in unseen.items() if arm not in plain} or unseen
     if len(taught) > NAMED_ARMS:
@@ -46,7 +44,7 @@ def _of_unseen(results: Results, unseen: dict[str, Row], class_names: Sequence[s
         said = f"{len(taught)} students: {_share(lowest)} to {_share(highest)} of the classes that each never saw"
     else:
         sizes = {row.n for row in taught.values()}
-        held_out = [class_names[c] for c in results.held_out_classes]
+        held_out = [results.class_name(c) for c in results.held_out_classes]
         which = f" of class{'es' if len(held_out) > 1 else ''} {', '.join(held_out)}" if held_out else ""
         split = results.shown_split
         samples = (

@@ -85,7 +85,7 @@ def run_page(
         title=results.experiment,
         results=results,
         question=results.config.get("question"),
-        finding=finding(results, class_names),
+        finding=finding(results),
         held_out=", ".join(class_names[c] for c in results.held_out_classes) or _held_out_by_arm(held_out, class_names),
         measured_on=measured_on(results),
         equations=equations_table(results.equations.items()),

@@ -1,6 +1,5 @@
 """What a run, and a sweep, end with on the terminal."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import rich.table
@@ -19,22 +18,23 @@ from kdlab.results import Results
 
 def summary(results: Results) -> Group:
     """Return what the run is, and its outcome as a table."""
-    return Group(_title(results), printed(outcome_table(results)))
+    return Group(title(results), printed(outcome_table(results)))
 
 
-def print_run(results: Results, class_names: Sequence[str], page: Path | None, logdir: Path) -> None:
-    """Print what a run ends with: one table, what was found, where the page is, and how to see the curves.
-
-    The table is the experiment's comparison with its source, where it has one and this run a figure for it.
-    """
+def print_run(results: Results, page: Path | None, logdir: Path) -> None:
+    """Print what a run ends with: one table, what was found, where the page is, and how to see the curves."""
     console = Console()
-    lines = [line for line in comparison_lines(results) if line.kdlab is not None]
-    table = comparison_table(results, lines) if lines else outcome_table(results)
-    console.print(Group(_title(results), printed(table)))
-    say = {"found": finding(results, class_names), "page": page, "curves": f"tensorboard --logdir {logdir}"}
+    console.print(Group(title(results), printed(run_table(results))))
+    say = {"found": finding(results), "page": page, "curves": f"tensorboard --logdir {logdir}"}
     for what, text in say.items():
         if text is not None:
             console.print(f"{what + ':':<8}{text}", soft_wrap=True, highlight=False, markup=False)
+
+
+def run_table(results: Results) -> Table:
+    """Return the comparison with the experiment's source, if this run has a figure for it, or else the outcome."""
+    lines = [line for line in comparison_lines(results) if line.kdlab is not None]
+    return comparison_table(results, lines) if lines else outcome_table(results)
 
 
 def printed(content: Table) -> Group:
@@ -51,7 +51,8 @@ def printed(content: Table) -> Group:
     return Group(Text(content.caption), table)
 
 
-def _title(results: Results) -> Text:
+def title(results: Results) -> Text:
+    """Return what a run is: experiment, data set, held-out classes and seed."""
     by_arm = "each arm its own" if any(row.classes == "unseen" for row in results.rows) else "none"
     held_out = ", ".join(map(str, results.held_out_classes)) or by_arm
     about = f"{results.experiment} · dataset: {results.dataset} · held-out classes: {held_out} · seed {results.seed}"

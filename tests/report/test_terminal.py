@@ -7,12 +7,12 @@ import pytest
 from rich.console import Console
 
 from kdlab.report import finding, print_run, summary
-from kdlab.results import Fit, Results, Row
+from kdlab.results import Fit, Inputs, Results, Row
 
 ARMS = {"teacher": {}, "baseline": {"targets": "truth"}, "distilled": {}}
 
 
-def results(rows: list[Row], held_out=(3,), arms=ARMS, comparison=None) -> Results:
+def results(rows: list[Row], held_out=(3,), arms=ARMS, comparison=None, names=("0", "1", "2", "three")) -> Results:
     fits = [
         Fit(arm, "k", False, 1, 1.0, 1)
         if arm == "teacher"
@@ -20,7 +20,8 @@ def results(rows: list[Row], held_out=(3,), arms=ARMS, comparison=None) -> Resul
         for arm in dict.fromkeys(row.arm for row in rows)
     ]
     config = {"comparison": comparison}
-    return Results("e", "digits", 5, list(held_out), config, {}, fits, rows)
+    inputs = Inputs([1, 28, 28], list(names), None)
+    return Results("e", "digits", 5, list(held_out), config, {}, fits, rows, inputs=inputs)
 
 
 def printed(held_out: list[int], rows: list[Row]) -> str:
@@ -111,14 +112,12 @@ def test_without_held_out_classes_there_is_one_pair_of_columns():
     ],
 )
 def test_a_run_is_told_in_one_sentence(held_out, found, expected):
-    names = [*map(str, range(3)), "three"]
     arms = ARMS if any(row.arm == "baseline" for row in found) else {row.arm: {} for row in found}
-    assert finding(results(found, held_out, arms), names) == expected
+    assert finding(results(found, held_out, arms)) == expected
 
 
 def test_a_run_ends_with_one_table_and_three_lines(capsys):
-    names = [*map(str, range(3)), "three"]
-    print_run(results(DARK_KNOWLEDGE), names, Path("out/report.html"), Path("out"))
+    print_run(results(DARK_KNOWLEDGE), Path("out/report.html"), Path("out"))
     text = capsys.readouterr().out
     assert sum("━╇" in line for line in text.splitlines()) == 1
     assert text.splitlines()[-3:] == [
@@ -131,7 +130,7 @@ def test_a_run_ends_with_one_table_and_three_lines(capsys):
 def test_the_table_is_the_comparison_with_the_source_where_there_is_one(capsys):
     row = {"show": "errors on [3]s", "arm": "distilled", "classes": "unseen", "metric": "errors", "source": 133}
     comparison = {"source": "someone [2015]", "dataset": "digits", "rows": [row]}
-    print_run(results(DARK_KNOWLEDGE, comparison=comparison), ["0", "1", "2", "3"], None, Path("out"))
+    print_run(results(DARK_KNOWLEDGE, comparison=comparison), None, Path("out"))
     text = capsys.readouterr().out
     assert "someone [2015]" in text
     (line,) = [line for line in text.splitlines() if "errors on [3]s" in line]

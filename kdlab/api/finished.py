@@ -1,0 +1,156 @@
+"""What a run and a sweep return: tables that print themselves, frames of rows, and trained networks."""
+
+import io
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from html import escape
+from pathlib import Path
+
+import msgspec
+import pandas as pd
+from rich.console import Console, RenderableType
+from torch import nn
+
+from kdlab.api.network import Network
+from kdlab.config.recipes import recipes_of
+from kdlab.errors import KdlabError
+from kdlab.fits import weights
+from kdlab.fits.plan import new_network
+from kdlab.report.collection import collect
+from kdlab.report.findings import finding
+from kdlab.report.settings import settings_of, swept_keys
+from kdlab.report.sweep_table import best_by_validation, best_lines, settings_table
+from kdlab.report.tables import Table
+from kdlab.report.terminal import printed, run_table, title
+from kdlab.results import Results
+
+WIDTH = 100
+
+
+class Networks(Mapping[str, Network]):
+    """The trained networks of a run by name; each is loaded when it is asked for."""
+
+    def __init__(self, results: Results, folder: Path) -> None:
+        self._results = results
+        self._folder = folder
+        self._loaded: dict[str, Network] = {}
+
+    def __getitem__(self, name: str) -> Network:
+        if name not in list(self):
+            raise KeyError(f"{name}: there are {', '.join(self)}")
+        if name not in self._loaded:
+            self._loaded[name] = self._load(name)
+        return self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (fit.arm for fit in self._results.fits)
+
+    def __len__(self) -> int:
+        return len(self._results.fits)
+
+    def __repr__(self) -> str:
+        return f"networks: {', '.join(self)}"
+
+    def _load(self, name: str) -> Network:
+        if self._results.inputs is None:
+            raise KdlabError(f"{self._folder} was made by an earlier kdlab, without scaling; run its command anew")
+        net: nn.Module = new_network(recipes_of(self._results.config, [])[name].net, seed=0)
+        weights.load(net, self._folder / "checkpoints" / f"{name}.pt")
+        return Network(net, self._results.inputs)
+
+
+class FinishedRun:
+    """A finished run. It prints as its table; in a notebook it is shown as one.
+
+    Args:
+        results: of the run.
+        folder: the run's folder.
+    """
+
+    def __init__(self, results: Results, folder: Path) -> None:
+        self.results = results
+        self.folder = folder
+        self.networks = Networks(results, folder)
+
+    @property
+    def finding(self) -> str:
+        """The result in one sentence."""
+        return finding(self.results)
+
+    @property
+    def page(self) -> Path | None:
+        """The run's page, `report.html`, if it has one."""
+        page = self.folder / "report.html"
+        return page if page.exists() else None
+
+    def frame(self) -> pd.DataFrame:
+        """Return all rows: arm, split, classes, correction, metric, value, n."""
+        return pd.DataFrame([msgspec.structs.asdict(row) for row in self.results.rows])
+
+    def __repr__(self) -> str:
+        text = _text(title(self.results), printed(run_table(self.results)))
+        return f"{text}found: {self.finding}\npage:  {self.page or 'none'}"
+
+    def _repr_html_(self) -> str:
+        page = f"<p>Page: {escape(str(self.page))}</p>" if self.page else ""
+        return f"{_html(run_table(self.results))}<p>{escape(self.finding)}</p>{page}"
+
+
+class FinishedSweep:
+    """A sweep that has ended. It prints as its best points; in a notebook it is shown as a table over settings.
+
+    Args:
+        folder: the sweep's folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.collection = collect([folder])
+        self.runs = [FinishedRun(run.results, run.folder) for run in self.collection.runs]
+
+    @property
+    def page(self) -> Path | None:
+        """The sweep's page, `report.html`, if it has one."""
+        page = self.folder / "report.html"
+        return page if page.exists() else None
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Why points have no results, by their folder."""
+        return {str(point.folder): point.why for point in self.collection.missing}
+
+    @cached_property
+    def _keys(self) -> list[str]:
+        return swept_keys(self.collection.runs)
+
+    @cached_property
+    def _table(self) -> Table:
+        return settings_table(settings_of(self.collection.runs, self._keys), self._keys)
+
+    def frame(self) -> pd.DataFrame:
+        """Return the rows of all points, with a column for each swept key."""
+        frames = [
+            FinishedRun(run.results, run.folder).frame().assign(**{key: run.described.get(key) for key in self._keys})
+            for run in self.collection.runs
+        ]
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+    def __repr__(self) -> str:
+        chosen = best_by_validation(settings_of(self.collection.runs, self._keys))
+        lines = [line for best in chosen for line in best_lines(best)]
+        failed = [f"no results: {folder}: {why}" for folder, why in self.failures.items()]
+        return "\n".join([f"{len(self.runs)} finished runs in {self.folder}", *failed, *lines, f"page: {self.page}"])
+
+    def _repr_html_(self) -> str:
+        return f"{_html(self._table)}<pre>{escape(repr(self))}</pre>"
+
+
+def _text(*parts: RenderableType) -> str:
+    file = io.StringIO()
+    Console(file=file, width=WIDTH).print(*parts, sep="\n")
+    return file.getvalue()
+
+
+def _html(table: Table) -> str:
+    frame = pd.DataFrame(table.rows, columns=list(table.header))
+    return f"<p>{escape(table.caption)}</p>{frame.to_html(index=False, border=0)}"
