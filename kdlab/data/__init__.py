@@ -4,13 +4,15 @@ from kdlab.data.augment import Affine, HorizontalFlip, Jitter
 from kdlab.data.blobs import BlobsData
 from kdlab.data.cifar10 import CIFAR10Data
 from kdlab.data.digits import DigitsData
-from kdlab.data.fallback import digits_instead_of, load
+from kdlab.data.fallback import STAND_INS, load, stand_in
 from kdlab.data.image_folder import ImageFolderData
 from kdlab.data.mnist import MNISTData
+from kdlab.data.mnist5k import MNIST5kData
 from kdlab.data.module import ClassificationData
 from kdlab.data.samples import Batch, Samples
 
 __all__ = [
+    "STAND_INS",
     "Affine",
     "Batch",
     "BlobsData",
@@ -20,8 +22,9 @@ __all__ = [
     "HorizontalFlip",
     "ImageFolderData",
     "Jitter",
+    "MNIST5kData",
     "MNISTData",
     "Samples",
-    "digits_instead_of",
     "load",
+    "stand_in",
 ]

@@ -12,7 +12,7 @@ from kdlab.config.experiment import EvaluationSettings, Recipe
 from kdlab.config.read import resolved
 from kdlab.config.recipes import Plain, recipes_of
 from kdlab.curves import read_curves
-from kdlab.data import ClassificationData, digits_instead_of
+from kdlab.data import STAND_INS, ClassificationData, stand_in
 from kdlab.errors import DataError, KdlabError
 from kdlab.fits import weights
 from kdlab.fits.context import Context
@@ -71,8 +71,10 @@ def _data_of(stored: Results) -> ClassificationData:
         data: ClassificationData = instantiate(stored.config["data"], _convert_="all")
     except InstantiationException as error:
         raise DataError(f"the run's data set cannot be had: {error.__cause__ or error}") from error
-    if stored.dataset == "digits" != data.name and data.fallback == "digits":
-        return digits_instead_of(data)
+    if data.name != stored.dataset and data.fallback:
+        kinds = {kind.name: kind for kind in STAND_INS.values()}
+        if stored.dataset in kinds:
+            return stand_in(data, kinds[stored.dataset])
     if data.name != stored.dataset:
         raise DataError(f"the run was on {stored.dataset}, but its config now gives {data.name}")
     data.setup()

@@ -72,7 +72,7 @@ def test_a_right_config_passes(overrides):
         ("data.val_size=1.0", "data.val_size=1.0: must be a fraction in [0, 1) or a number of samples"),
         ("data.val_size=-5", "data.val_size=-5: must be a fraction in [0, 1) or a number of samples"),
         ("data.split_seed=x", "data.split_seed=x: must be an integer in [0, 2³²)"),
-        ("data.fallback=cifar10", "data.fallback=cifar10: must be digits or null"),
+        ("data.fallback=cifar10", "data.fallback=cifar10: must be mnist5k, digits or null"),
         ("data.held_out_classes=3", "data.held_out_classes=3: must be a list, such as [3]"),
         ("student.targets=guess", TARGETS),
         ("student.targets=bayes_soft", BAYES),

