@@ -27,11 +27,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
 
 
 def test_importing_kdlab_imports_nothing_slow_and_prints_nothing():
-    code = (
-        "import sys, kdlab; assert not {'torch', 'hydra', 'pandas', 'lightning'} & set(sys.modules); print(dir(kdlab))"
-    )
+    code = "import sys, kdlab; print({'torch', 'hydra', 'pandas', 'lightning'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "torch" not in done.stdout
+    assert done.stdout == "set()\n"
     with pytest.raises(AttributeError, match="no attribute 'runs'"):
         kdlab.runs  # noqa: B018
 
