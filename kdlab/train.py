@@ -5,6 +5,7 @@ python -m kdlab.train +experiment=dark_knowledge
 
 import logging
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from kdlab.config.commands import repeating
-from kdlab.config.compose import CONFIGS, ComposedConfig
+from kdlab.config.compose import CONFIGS, ComposedConfig, experiments
 from kdlab.errors import KdlabError, Terminated, stop_status
 from kdlab.outcome import LONGEST, Outcome, mark_failed, unmark
 
@@ -62,5 +63,18 @@ def _began(sweep: Path | None) -> float:
     return written.stat().st_mtime if written and written.exists() else time.time()
 
 
+def experiments_listed() -> str:
+    """Return what to type, and what each experiment asks."""
+    known = experiments()
+    width = max(map(len, known))
+    lines = [
+        textwrap.fill(f"{name:<{width}}  {question}", 100, initial_indent="  ", subsequent_indent=" " * (width + 4))
+        for name, question in known.items()
+    ]
+    return "\n".join(["Choose an experiment: python -m kdlab.train +experiment=NAME, where NAME is one of", *lines])
+
+
 if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        sys.exit(experiments_listed())
     main()
