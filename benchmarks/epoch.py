@@ -1,14 +1,14 @@
-"""Time one distillation epoch of 784-800-800-10 on MNIST (batch 128) three ways, alternating, and print the medians.
+"""Time one distillation epoch of 784-800-800-10 on MNIST (batch 128) in three ways, by turns, and print the medians.
 
-- `kdlab`, `kdlab_fp32`: a whole `kdlab.fits.fit.fit` of one epoch, as an experiment runs it (Lightning, DataModule,
-  cached teacher logits, TensorBoard), from its call to its return; at kdlab's default precision and in float32.
+- `kdlab`, `kdlab_fp32`: `kdlab.fits.fit.fit` of one epoch, from call to return, as an experiment runs it (Lightning,
+  DataModule, cached teacher logits, TensorBoard); at kdlab's default precision and in float32.
 - `bare`, `bare_fp32`: a plain loop over tensors with cached teacher probabilities, at the same two precisions.
-- `conventional_fp32`: what is usually written: a `DataLoader` with per-sample transforms, a live 784-1200-1200-10
-  teacher, the loss read each step; with 0 or 2 worker processes, whichever is faster on this machine.
+- `conventional_fp32`: the usual code, with a `DataLoader`, per-sample transforms, a live 784-1200-1200-10 teacher, and
+  the loss read in each step; with 0 or 2 worker processes, whichever is faster on this machine.
 
     python benchmarks/epoch.py [--repeats 5] [--accelerator auto]
 
-Teacher logits are computed before the clock starts: a run does so once, however many students and epochs follow.
+Teacher logits are computed before the clock starts: a run computes them once for all students and epochs.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def student() -> MLP:
 
 
 def teacher() -> MLP:
-    """Return the paper's large network; its weights do not matter to the time."""
+    """Return the paper's large network; its weights do not affect the time."""
     torch.manual_seed(1)
     return MLP(inputs=784, widths=[1200, 1200], outputs=10).eval().requires_grad_(False)
 
@@ -87,7 +87,7 @@ def bare(data: MNISTData, logits: Tensor, machine: hardware.Hardware) -> None:
 
 
 def conventional(dataset: MNIST, device: torch.device, workers: int) -> None:
-    """Run one epoch as it is usually written."""
+    """Run one epoch of the usual code."""
     loader = DataLoader(dataset, batch_size=BATCH_SIZE, shuffle=True, num_workers=workers)
     net, large = student().to(device), teacher().to(device)
     optimizer = torch.optim.SGD(net.parameters(), lr=LR, momentum=MOMENTUM)
@@ -106,7 +106,7 @@ def conventional(dataset: MNIST, device: torch.device, workers: int) -> None:
 
 
 def wait_for(device: torch.device) -> None:
-    """Let a GPU finish its queue."""
+    """Wait until a GPU has finished its queue."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -121,7 +121,7 @@ def seconds(work: Callable[[], None]) -> float:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=5, help="timed rounds, after one that is not counted")
+    parser.add_argument("--repeats", type=int, default=5, help="timed rounds, after one for warming up")
     parser.add_argument("--accelerator", default="auto", choices=hardware.ACCELERATORS)
     arguments = parser.parse_args()
 
@@ -146,7 +146,7 @@ def main() -> None:
     for repeat in range(arguments.repeats + 1):
         for name, work in ways.items():
             times[name].append(seconds(work))
-        if repeat == 0:  # not counted
+        if repeat == 0:  # for warming up
             times = {name: [] for name in ways}
     medians = {name: statistics.median(taken) for name, taken in times.items()}
 

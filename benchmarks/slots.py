@@ -1,8 +1,8 @@
-"""A sweep over small students with one slot and with several, alternating: how much faster is side by side?
+"""Time a sweep over small students with one slot and with several, by turns, and print the medians.
 
 python benchmarks/slots.py --slots 2 --repeats 3
 
-Both start from an empty store and train the same fits; the time is that of the whole command, with start and report.
+Both start from an empty store and train the same fits. The time is that of the whole command.
 """
 
 import argparse
