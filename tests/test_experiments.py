@@ -4,6 +4,7 @@ The full figures are in docs/experiments.md.
 """
 
 import csv
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -204,8 +205,9 @@ def test_blobs_unseen_the_soft_targets_show_a_blob_that_no_student_saw(tiny):
 def test_cnn_temperature_some_temperature_is_no_worse_than_training_on_labels(tiny):
     results, _ = tiny("cnn_temperature")
     distilled = [value(results, arm, "errors") for arm in ("t1", "t4", "t10")]
+    baseline = value(results, "baseline", "errors")
     assert value(results, "teacher", "errors") < min(distilled)
-    assert min(distilled) <= value(results, "baseline", "errors") + 2
+    assert min(distilled) <= baseline + math.sqrt(baseline)  # what chance does to such a count
     assert results.find("teacher", "all", "errors", split="train").n == 1347
 
 
