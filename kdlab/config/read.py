@@ -23,7 +23,7 @@ from kdlab.data import ClassificationData
 from kdlab.data.held_out import class_indices
 from kdlab.errors import ConfigError
 
-# Of a student whose loss needs soft targets where its targets are hard.
+# Takes the place of a loss that needs soft targets, where the targets are hard.
 HARD_LOSS: Node = {"_target_": "kdlab.losses.HardLoss"}
 
 
@@ -70,9 +70,9 @@ def read(config: DictConfig, data: ClassificationData | None = None, *, in_sweep
 def filled_in(config: Plain, data: ClassificationData) -> dict[str, Any]:
     """Return the config with a value for everything that it leaves to the data set.
 
-    Of a network, `inputs: null` becomes a sample's shape, `image_channels: null` its first number, `outputs: null` the
-    number of classes. The students' held-out classes become the data set's, where they are not their own. Where
-    `evaluation.splits` is null, it becomes the validation part, if there is one, and the test set.
+    In a network, `inputs: null` becomes a sample's shape, `image_channels: null` its first number, `outputs: null` the
+    number of classes. Students without held-out classes of their own get the data set's. `evaluation.splits: null`
+    becomes the validation part, if there is one, and the test set.
     """
     student, evaluation = dict(config["student"]), dict(config["evaluation"])
     if student["held_out_classes"] == config["data"].get("held_out_classes"):
@@ -105,8 +105,8 @@ def filled_in(config: Plain, data: ClassificationData) -> dict[str, Any]:
 def resolved(recipes: Mapping[str, Recipe], data: ClassificationData, problems: list[str]) -> dict[str, Recipe]:
     """Return the recipes with held-out classes as indices, and with the loss that each student minimizes.
 
-    A loss that needs soft targets gives way to `HardLoss` where the targets are hard. One that uses no soft targets is
-    a problem where the targets are soft.
+    Where the targets are hard, `HardLoss` replaces a loss that needs soft ones. Where they are soft, a loss that does not
+    use them is a problem.
     """
     return {
         name: _student(name, recipe, data, problems) if isinstance(recipe, StudentRecipe) else recipe

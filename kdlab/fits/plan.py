@@ -10,12 +10,17 @@ from lightning import seed_everything
 from torch import nn
 
 from kdlab.config.experiment import Node, Recipe, StudentRecipe, TeacherRecipe
-from kdlab.config.recipes import generations
+from kdlab.config.recipes import generations, keys_of
 from kdlab.data import ClassificationData
 from kdlab.fits import weights
 from kdlab.fits.context import Context
 from kdlab.fits.key import fit_contents
 from kdlab.hashing import derive, short_hash
+
+
+# Parts of a recipe that stand in a content key under other names: teachers as their keys, held-out classes among the
+# data, given weights as their checksum.
+KEYED_ELSEWHERE = ("teacher", "held_out_classes", "checkpoint")
 
 
 @dataclass(frozen=True)
@@ -66,24 +71,15 @@ def _plan(name: str, recipe: Recipe, context: Context, earlier: Mapping[str, Pla
         augment=instantiate(recipe.augment, _convert_="all"),
         order_seed=derive(seed, "order"),
     )
-    described: dict[str, Any] = {
-        "net": recipe.net,
-        "augment": recipe.augment,
-        "optimizer": recipe.optimizer,
-        "schedule": recipe.schedule,
-        "max_epochs": recipe.max_epochs,
-        "patience": recipe.patience,
-        "seed": recipe.seed,
-    }
+    matters = {part: getattr(recipe, part) for part in keys_of(type(recipe)) if part not in KEYED_ELSEWHERE}
     teachers: list[str] = []
     if isinstance(recipe, StudentRecipe):
-        described |= {"targets": recipe.targets, "loss": recipe.loss}
         teachers = [earlier[teacher].key for teacher in recipe.teacher if recipe.learns_from.source == "teacher"]
-    elif isinstance(recipe, TeacherRecipe) and recipe.checkpoint:
+    elif recipe.checkpoint:
         weights.load(net, Path(recipe.checkpoint).expanduser())
-        described, data = {"net": recipe.net, "weights": weights.checksum(net)}, context.data
+        matters, data = {"net": recipe.net, "weights": weights.checksum(net)}, context.data
     contents = fit_contents(
-        recipe=described, data=data, precision=context.hardware.precision, net=net, teacher_keys=teachers
+        recipe=matters, data=data, precision=context.hardware.precision, net=net, teacher_keys=teachers
     )
     return Plan(name, recipe, net, data, seed, contents)
 
