@@ -105,8 +105,8 @@ def filled_in(config: Plain, data: ClassificationData) -> dict[str, Any]:
 def resolved(recipes: Mapping[str, Recipe], data: ClassificationData, problems: list[str]) -> dict[str, Recipe]:
     """Return the recipes with held-out classes as indices, and with the loss that each student minimizes.
 
-    Where the targets are hard, `HardLoss` replaces a loss that needs soft ones. Where they are soft, a loss that does not
-    use them is a problem.
+    Where the targets are hard, `HardLoss` replaces a loss that needs soft ones. Where the targets are soft, a loss that
+    does not use them is a problem.
     """
     return {
         name: _student(name, recipe, data, problems) if isinstance(recipe, StudentRecipe) else recipe

@@ -17,7 +17,6 @@ from kdlab.fits.context import Context
 from kdlab.fits.key import fit_contents
 from kdlab.hashing import derive, short_hash
 
-
 # Parts of a recipe that stand in a content key under other names: teachers as their keys, held-out classes among the
 # data, given weights as their checksum.
 KEYED_ELSEWHERE = ("teacher", "held_out_classes", "checkpoint")
