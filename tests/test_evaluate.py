@@ -129,8 +129,8 @@ def test_a_run_that_fell_back_to_digits_is_measured_on_digits(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     short = ["teacher.max_epochs=1", "student.max_epochs=1", "model@teacher.net=linear", "model@student.net=linear"]
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        config = compose("train", ["+experiment=dark_knowledge", *short])
-    results, _ = run(config, tmp_path)
+        config = compose("train", ["+experiment=dark_knowledge", "data.fallback=digits", *short])
+    results = run(config, tmp_path)[0]
     assert results.dataset == "digits"
     stored, measured = reproduce(tmp_path)
     assert stored.rows == measured.rows

@@ -21,9 +21,7 @@ DAY = 86400.0
 def main() -> None:
     """Parse the command line and run the command."""
     parser = argparse.ArgumentParser(prog="python -m kdlab.store", description="The finished fits that runs reuse.")
-    parser.add_argument(
-        "--folder", type=Path, default=Path("outputs/store"), help="the store (outputs/store)"
-    )
+    parser.add_argument("--folder", type=Path, default=Path("outputs/store"), help="the store (outputs/store)")
     commands = parser.add_subparsers(dest="command")
     commands.add_parser("list", help="show all entries with size and age (the default)")
     commands.add_parser("verify", help="check every file of every entry; exit with status 1 if one is damaged")

@@ -127,7 +127,7 @@ def test_wrong_settings_are_refused_without_a_traceback(kdlab_train, tmp_path):
 def test_gpus_are_a_list_or_auto(kdlab_train, gpus):
     done = kdlab_train(*TINY, "seed=0,1", f"hydra.launcher.gpus={gpus}")
     assert done.returncode == 1
-    assert "must be auto or a list, such as [0,2]" in done.stderr
+    assert "must be auto or a list such as [0,2]" in done.stderr
 
 
 def test_several_devices_for_one_fit_are_refused_in_a_sweep(kdlab_train, tmp_path):
