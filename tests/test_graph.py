@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from msgspec.structs import replace
 from omegaconf import DictConfig, OmegaConf
@@ -11,6 +12,9 @@ from kdlab.config.compose import CONFIGS
 from kdlab.config.read import read
 from kdlab.config.recipes import generations
 from kdlab.errors import ConfigError
+from kdlab.fits.context import Context
+from kdlab.fits.plan import plan_fits
+from kdlab.hardware import Hardware
 from kdlab.pipeline import run
 from kdlab.results import Fit, Results
 
@@ -82,6 +86,18 @@ def test_a_chain_is_taken_from_the_store_and_finds_the_same(family):
     assert all(fit.reused for fit in again.fits)
     assert again.rows == results.rows
     assert [replace(fit, reused=False) for fit in again.fits] == results.fits
+
+
+def test_students_of_one_generation_start_alike_and_none_from_its_teachers_initial_weights():
+    again = ["+arms.second.teacher=distilled", "+arms.sibling.teacher=distilled", "+arms.third.teacher=second"]
+    experiment = read(composed(*again))
+    experiment.data.setup()
+    plans = plan_fits(experiment.recipes, Context(experiment.data, Hardware(torch.device("cpu"), "32-true"), Path()))
+    start = {name: torch.cat([p.detach().flatten() for p in plan.net.parameters()]) for name, plan in plans.items()}
+    assert torch.equal(start["baseline"], start["distilled"])
+    assert torch.equal(start["second"], start["sibling"])
+    for student, teacher in (("distilled", "teacher"), ("second", "distilled"), ("third", "second")):
+        assert not torch.equal(start[student], start[teacher]), student
 
 
 def test_the_order_of_the_config_is_that_of_the_results_not_that_of_the_training(tmp_path):

@@ -147,7 +147,7 @@ class FinishedSweep:
 
 def _text(*parts: RenderableType) -> str:
     file = io.StringIO()
-    Console(file=file, width=WIDTH).print(*parts, sep="\n")
+    Console(file=file, width=WIDTH, force_jupyter=False).print(*parts, sep="\n")
     return file.getvalue()
 
 

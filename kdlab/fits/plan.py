@@ -55,22 +55,24 @@ def plan_fits(recipes: Mapping[str, Recipe], context: Context) -> dict[str, Plan
         CheckpointError: when weights that the user gave cannot be loaded.
     """
     plans: dict[str, Plan] = {}
-    for names in generations(recipes):
-        plans |= {name: _plan(name, recipes[name], context, plans) for name in names}
+    for generation, names in enumerate(generations(recipes)):
+        plans |= {name: _plan(name, recipes[name], generation, context, plans) for name in names}
     return {name: plans[name] for name in recipes}
 
 
-def _plan(name: str, recipe: Recipe, context: Context, earlier: Mapping[str, Plan]) -> Plan:
-    student = isinstance(recipe, StudentRecipe)
-    # If both have the same network, a student must not start from its teacher's initial weights.
-    seed = derive(recipe.seed, "student" if student else "teacher")
+def _plan(name: str, recipe: Recipe, generation: int, context: Context, earlier: Mapping[str, Plan]) -> Plan:
+    # All students of one generation start alike, and none from its teacher's initial weights.
+    seed = derive(recipe.seed, "student", generation - 1) if generation else derive(recipe.seed, "teacher")
     net = new_network(recipe.net, seed)
     data = context.data.for_fit(
         held_out=list(recipe.held_out_classes),
         augment=instantiate(recipe.augment, _convert_="all"),
         order_seed=derive(seed, "order"),
     )
-    matters = {part: getattr(recipe, part) for part in keys_of(type(recipe)) if part not in KEYED_ELSEWHERE}
+    matters: dict[str, Any] = {
+        part: getattr(recipe, part) for part in keys_of(type(recipe)) if part not in KEYED_ELSEWHERE
+    }
+    matters["generation"] = generation
     teachers: list[str] = []
     if isinstance(recipe, StudentRecipe):
         teachers = [earlier[teacher].key for teacher in recipe.teacher if recipe.learns_from.source == "teacher"]

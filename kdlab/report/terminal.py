@@ -54,7 +54,7 @@ def printed(content: Table) -> Group:
 def title(results: Results) -> Text:
     """Return what a run is: experiment, data set, held-out classes and seed."""
     by_arm = "each arm its own" if any(row.classes == "unseen" for row in results.rows) else "none"
-    held_out = ", ".join(map(str, results.held_out_classes)) or by_arm
+    held_out = ", ".join(map(results.class_name, results.held_out_classes)) or by_arm
     about = f"{results.experiment} · dataset: {results.dataset} · held-out classes: {held_out} · seed {results.seed}"
     return Text(about, style="bold")
 

@@ -53,7 +53,7 @@ DARK_KNOWLEDGE = [
 
 def test_every_arm_group_and_correction_is_shown_with_its_numbers():
     text = printed([3], DARK_KNOWLEDGE)
-    assert "e · dataset: digits · held-out classes: 3 · seed 5" in text
+    assert "e · dataset: digits · held-out classes: three · seed 5" in text
     assert "the test set, used once, after training" in text
     header = [[cell.strip() for cell in line.split("┃")] for line in text.splitlines() if "┃" in line]
     assert [" ".join(parts).strip() for parts in zip(*header, strict=True)] == [
