@@ -1,59 +1,19 @@
 """All runs below some folders: finished, unfinished, failed, or corrupt. Numbers come from results.json alone."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+import pandas as pd
 
 from kdlab.config.commands import overrides_of, planned, sweep_command
-from kdlab.hashing import plain, short_hash
 from kdlab.outcome import failure_of
+from kdlab.report.rows import Run, configs_of
+from kdlab.report.settings import settings_of, swept_keys
+from kdlab.report.sweep_table import best_by_validation, best_lines
 from kdlab.results import InvalidResults, Results, read
-
-Value = str | int | float | bool | None
-# Parts of a config that do not matter to results, or that repeat others.
-LEFT_OUT = ("name", "question", "store", "comparison", "figures", "trainer.devices")
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run."""
-
-    folder: Path
-    results: Results
-
-    @cached_property
-    def described(self) -> dict[str, Value]:
-        """Its experiment, data set and config as one flat mapping, less what does not matter to results."""
-        config = {key: value for key, value in self.results.config.items() if key not in LEFT_OUT}
-        flat = {key: value for key, value in _flatten("", config) if key not in LEFT_OUT}
-        return {"experiment": self.results.experiment, "dataset": self.results.dataset} | flat
-
-    @property
-    def arms(self) -> list[str]:
-        """The teacher and the students."""
-        return [fit.arm for fit in self.results.fits]
-
-    def outcome_of(self, arm: str) -> str:
-        """Return what makes an arm of two runs the same: its fit, and its rows, less what its network costs."""
-        return self._outcomes[arm]
-
-    @cached_property
-    def _outcomes(self) -> dict[str, str]:
-        rows: dict[str, list[str]] = {}
-        for row in self.results.rows:
-            if row.split != "cost":
-                rows.setdefault(row.arm, []).append(repr(row))
-        return {fit.arm: short_hash([fit.key, rows.get(fit.arm, [])]) for fit in self.results.fits}
-
-
-def _flatten(prefix: str, node: dict[str, Any]) -> Iterator[tuple[str, Value]]:
-    for key, value in node.items():
-        if isinstance(value, dict):
-            yield from _flatten(f"{prefix}{key}.", value)
-        else:
-            yield f"{prefix}{key}", str(value) if isinstance(value, list) else plain(value)
 
 
 class Missing(NamedTuple):
@@ -72,7 +32,8 @@ class Missing(NamedTuple):
 UNFINISHED, NOT_BEGUN = "unfinished", "not begun"
 
 
-class Collection(NamedTuple):
+@dataclass(frozen=True)
+class Collection:
     """What lies below some folders.
 
     `runs` are the finished ones, each once; `missing` those without results; `skipped` has one message for each
@@ -83,6 +44,26 @@ class Collection(NamedTuple):
     missing: list[Missing]
     skipped: list[str]
     repeated: int
+
+    @property
+    def results(self) -> list[Results]:
+        """The results of the finished runs."""
+        return [run.results for run in self.runs]
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """What was varied between the runs, see `swept_keys`."""
+        return swept_keys(self.runs)
+
+    @cached_property
+    def settings(self) -> pd.DataFrame:
+        """What each arm came to at each setting, see `settings_of`."""
+        return settings_of(self.runs, self.keys)
+
+    @cached_property
+    def best(self) -> list[list[str]]:
+        """Sentences on each arm's best point by validation, the first on the choice."""
+        return [list(best_lines(best)) for best in best_by_validation(self.settings)]
 
 
 def collect(folders: Iterable[Path]) -> Collection:
@@ -128,11 +109,10 @@ def commands_of(runs: Iterable[Run]) -> list[str]:
 
 def _latest(runs: Sequence[Run]) -> list[Run]:
     """Leave out runs whose config a later one has too: repetitions differ in a seed, these would count twice."""
-    latest: dict[str, Run] = {}
-    for run in sorted(runs, key=lambda run: (run.folder / "results.json").stat().st_mtime):
-        latest[repr(run.described)] = run
-    kept = {run.folder for run in latest.values()}
-    return [run for run in runs if run.folder in kept]
+    configs = configs_of(run.results for run in runs).map(repr)
+    written = pd.Series([(run.folder / "results.json").stat().st_mtime for run in runs], dtype=float)
+    kept = configs.loc[written.sort_values(kind="stable").index].drop_duplicates(keep="last").index
+    return [runs[i] for i in sorted(kept)]
 
 
 def _natural(path: Path) -> list[tuple[int, int, str]]:

@@ -15,8 +15,7 @@ from kdlab.report.comparison import comparison_lines, comparison_table
 from kdlab.report.figures.drawing import MOST_VECTORS, png, svg
 from kdlab.report.figures.gallery import Example, alternative, pixels
 from kdlab.report.findings import finding
-from kdlab.report.settings import Setting
-from kdlab.report.sweep_table import arms_table, best_by_validation, best_lines, settings_table
+from kdlab.report.sweep_table import arms_table, settings_table
 from kdlab.report.tables import (
     environment_table,
     equations_table,
@@ -104,39 +103,30 @@ def run_page(
     )
 
 
-def sweep_page(
-    collection: Collection,
-    settings: Sequence[Setting],
-    keys: Sequence[str],
-    status: Sequence[str],
-    pictures: Sequence[Picture],
-) -> str:
+def sweep_page(collection: Collection, status: Sequence[str], pictures: Sequence[Picture]) -> str:
     """Return the page of a sweep, or of several runs.
 
     Args:
         collection: what there is.
-        settings: of all arms.
-        keys: that were swept.
         status: what there is and what not, in lines, the first of which sums it up.
         pictures: heatmaps and lines.
     """
-    runs = collection.runs
-    results = [run.results for run in runs]
+    results = collection.results
     questions = {it.config.get("question") for it in results}
     about = dict.fromkeys(f"{it.experiment} on {it.dataset}" for it in results)
     summary, *lacking = status
     return templates.get_template("sweep.html").render(
         title=", ".join(about) or "No finished run",
         question=questions.pop() if len(questions) == 1 else None,
-        best=[list(best_lines(best)) for best in best_by_validation(settings)],
+        best=collection.best,
         status=summary,
         lacking=lacking,
-        swept=", ".join(keys),
+        swept=", ".join(collection.keys),
         equations=equations_table(pair for it in results for pair in it.equations.items()),
-        outcome=settings_table(settings, keys),
+        outcome=settings_table(collection.settings, collection.keys),
         pictures=pictures,
-        fits=arms_table(runs),
-        commands=commands_of(runs),
+        fits=arms_table(results),
+        commands=commands_of(collection.runs),
         environment=environment_table([it.environment for it in results]),
         config=as_yaml(results[0].config) if results else "",
     )

@@ -1,41 +1,24 @@
 """What was varied between runs, and what each arm came to at each setting, over seeds."""
 
-import math
-import statistics
+import json
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
-from kdlab.report.collection import Run, Value
+import pandas as pd
 
-
-class Setting(NamedTuple):
-    """One arm at one setting: the values of the keys that matter to it, and its runs, one for each outcome."""
-
-    arm: str
-    values: dict[str, Value]
-    runs: list[Run]
-
-    def figures(self, metric: str, classes: str = "all", correction: str = "none", split: str = "test") -> list[float]:
-        """Return the metric's value in each run that has it."""
-        found = [run.results.find(self.arm, classes, metric, correction, split) for run in self.runs]
-        return [row.value for row in found if row]
+from kdlab.report.rows import FIELDS, Run, Value, configs_of, only, over_seeds, rows_of
+from kdlab.results import Results
 
 
 def swept_keys(runs: Sequence[Run]) -> list[str]:
-    """Return the keys of the config that differ between runs, as the user types them.
+    """Return the keys of the config that differ between runs, as the user types them, seeds last.
 
     Keys that always change together (`loss.temperature` and `student.loss.temperature`) count once, under the name with
     the fewest dots.
     """
-    flat = [run.described for run in runs]
-    names = dict.fromkeys(name for described in flat for name in described)
-    columns: dict[tuple[str, ...], str] = {}
-    for name in sorted(names, key=lambda name: name.count(".")):
-        column = tuple(repr(described.get(name)) for described in flat)
-        if len(set(column)) > 1:
-            columns.setdefault(column, name)
-    order = list(names)
-    return sorted(columns.values(), key=lambda name: (is_seed(name), order.index(name)))
+    values = configs_of(run.results for run in runs).map(repr)
+    varied = sorted(values.columns[values.nunique() > 1], key=lambda name: name.count("."))
+    different = values[varied].T.drop_duplicates().index
+    return sorted(different, key=lambda name: (is_seed(name), values.columns.get_loc(name)))
 
 
 def is_seed(key: str) -> bool:
@@ -43,65 +26,78 @@ def is_seed(key: str) -> bool:
     return key.rpartition(".")[2] in ("seed", "split_seed", "sample_seed")
 
 
-def values_of(run: Run, keys: Iterable[str]) -> dict[str, Value]:
-    """Return the run's values of these keys; None for what it does not have."""
-    return {key: run.described.get(key) for key in keys}
+def settings_of(runs: Sequence[Run], keys: Sequence[str]) -> pd.DataFrame:
+    """Return the rows of every arm at each of its settings, in order: run, arm, the keys but seeds, and the fields.
 
-
-def settings_of(runs: Sequence[Run], keys: Sequence[str]) -> list[Setting]:
-    """Return each arm at each of its settings, the teacher's first.
-
-    A key that changes none of an arm's rows does not tell its settings apart, and what several runs share counts once:
-    a baseline has one setting where only the temperature is varied.
+    A key that changes none of an arm's rows does not tell its settings apart: it is blank. What several runs share
+    counts once: a baseline has one setting where only the temperature is varied.
     """
-    arms = dict.fromkeys(arm for run in runs for arm in run.arms)
-    found: list[Setting] = []
-    for arm in arms:
-        having = [run for run in runs if arm in run.arms]
-        relevant = [key for key in keys if not is_seed(key) and _matters(key, keys, having, arm)]
-        by_values: dict[str, Setting] = {}
-        for run in having:
-            values = values_of(run, relevant)
-            setting = by_values.setdefault(repr(values), Setting(arm, values, []))
-            if all(run.outcome_of(arm) != other.outcome_of(arm) for other in setting.runs):
-                setting.runs.append(run)
-        found += sorted(by_values.values(), key=lambda setting: [sortable(v) for v in setting.values.values()])
-    return found
+    results = [run.results for run in runs]
+    rows, configs = rows_of(results), configs_of(results)
+    fits = pd.DataFrame(
+        [(run, arm, outcome) for run, found in enumerate(results) for arm, outcome in _outcomes(found).items()],
+        columns=["run", "arm", "outcome"],
+    ).astype({"run": int, "arm": rows["arm"].dtype})
+    fits = fits.join(pd.DataFrame({key: _categories(configs[key]) for key in keys}, configs.index), on="run")
+    varied = [key for key in keys if not is_seed(key)]
+    for _, own in fits.groupby("arm", observed=True):
+        fits.loc[own.index, [key for key in varied if not _matters(key, keys, own)]] = ""
+    fits = fits.drop_duplicates(["arm", *varied, "outcome"]).sort_values(["arm", *varied], kind="stable")
+    return fits[["run", "arm", *varied]].merge(rows.astype({"value": float}), on=["run", "arm"])
 
 
-def distinct(values: Iterable[Value]) -> list[Value]:
-    """Return the different values in order."""
-    return sorted(set(values), key=sortable)
+def keys_of(settings: pd.DataFrame) -> list[str]:
+    """Return the keys that matter to any of the arms."""
+    return [str(key) for key in settings if key not in ("run", *FIELDS) and (settings[key] != "").any()]
 
 
-def combinations(settings: Sequence[Setting], keys: Sequence[str]) -> list[tuple[Value, ...]]:
+def combinations(settings: pd.DataFrame, keys: Sequence[str]) -> list[tuple[str, ...]]:
     """Return the different values that these keys have together, in order."""
-    return sorted(
-        {tuple(setting.values[key] for key in keys) for setting in settings},
-        key=lambda values: [sortable(value) for value in values],
-    )
+    different = settings[list(keys)].drop_duplicates()
+    return list(different.sort_values(list(keys)).itertuples(index=False, name=None)) if keys else [()]
 
 
-def mean_and_sd(values: Sequence[float]) -> tuple[float, float | None]:
-    """Return the mean and the sample standard deviation; None for that of fewer than two values."""
-    if not values:
-        return math.nan, None
-    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
+def at(settings: pd.DataFrame, keys: Sequence[str], values: Sequence[str]) -> pd.DataFrame:
+    """Return the rows at which the keys have these values."""
+    return settings[(settings[list(keys)] == list(values)).all(axis=1)]
 
 
-def _matters(key: str, keys: Sequence[str], runs: Sequence[Run], arm: str) -> bool:
-    """Return whether runs that differ in this key alone have different rows of the arm.
+def assigned(keys: Sequence[str], values: Sequence[str]) -> list[str]:
+    """Return `key=value` for each key."""
+    return [f"{key}={value}" for key, value in zip(keys, values, strict=True)]
 
-    Where no two runs differ in it alone, it matters if there are different rows at all.
+
+def accuracy_on_test(settings: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Return the statistics of accuracy on the test set, in per cent, by classes, correction and these keys."""
+    return 100 * over_seeds(only(settings, split="test", metric="accuracy"), ["classes", "correction", *keys])
+
+
+def _outcomes(results: Results) -> dict[str, int]:
+    """Return the hash of each fit's key and rows, cost rows excluded."""
+    rows: dict[str, list[object]] = {fit.arm: [fit.key] for fit in results.fits}
+    for row in results.rows:
+        if row.split != "cost" and row.arm in rows:
+            rows[row.arm].append(row)
+    return {arm: hash(tuple(own)) for arm, own in rows.items()}
+
+
+def _categories(values: Iterable[Value]) -> "pd.Categorical[str]":
+    """Return values as a config has them: numbers by size, then all others by their text; the first is the blank."""
+    text = {repr(v): (v or "''") if isinstance(v, str) else json.dumps(v) for v in sorted(values, key=_sortable)}
+    return pd.Categorical([text[repr(value)] for value in values], ["", *dict.fromkeys(text.values())], ordered=True)
+
+
+def _matters(key: str, keys: Sequence[str], fits: pd.DataFrame) -> bool:
+    """Return whether fits of one arm that differ in this key alone have different outcomes.
+
+    Where no two fits differ in it alone, it matters if there are different outcomes at all.
     """
-    alike: dict[str, list[Run]] = {}
-    for run in runs:
-        alike.setdefault(repr(values_of(run, [name for name in keys if name != key])), []).append(run)
-    varied_alone = [group for group in alike.values() if len({repr(values_of(run, [key])) for run in group}) > 1]
-    return any(len({run.outcome_of(arm) for run in group}) > 1 for group in varied_alone or [list(runs)])
+    alike = fits.groupby(["arm", *(name for name in keys if name != key)], observed=True)
+    different = alike[[key, "outcome"]].nunique() > 1
+    varied_alone = different["outcome"][different[key]]
+    return bool(varied_alone.any() if len(varied_alone) else fits["outcome"].nunique() > 1)
 
 
-def sortable(value: Value) -> tuple[int, float, str]:
-    """Return what values are sorted by: numbers by their size, before all else by how it is written."""
+def _sortable(value: Value) -> tuple[int, float, str]:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return (0, float(value), "") if is_number else (1, 0.0, str(value))  # type: ignore[arg-type]

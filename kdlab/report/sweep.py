@@ -2,16 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 from matplotlib.figure import Figure
+from msgspec.structs import astuple
 
-from kdlab.files import write_text
+from kdlab.files import write_csv, write_text
 from kdlab.report.collection import Collection, Missing
 from kdlab.report.figures.heatmaps import axes_of, heatmap
 from kdlab.report.figures.sweep_lines import lines
-from kdlab.report.page import picture, sweep_page
-from kdlab.report.settings import Setting, combinations, settings_of, swept_keys
-from kdlab.report.sweep_table import best_by_validation, best_lines, markdown, settings_table, write_rows
+from kdlab.report.page import Picture, picture, sweep_page
+from kdlab.report.rows import FIELDS, configs_of
+from kdlab.report.settings import combinations
+from kdlab.report.sweep_table import markdown, settings_table
 
 MOST_PANELS, MOST_LINES = 12, 28
 
@@ -27,29 +31,26 @@ def write_report(collection: Collection, folder: Path) -> Path:
     target.mkdir(parents=True, exist_ok=True)
     for old in (*target.glob("heatmap_*.png"), *target.glob("lines_*.png")):
         old.unlink()
-    keys = swept_keys(collection.runs)
-    settings = settings_of(collection.runs, keys)
-    write_rows(collection.runs, keys, target / "rows.csv")
-    pictures = [picture(name, title, figure) for name, title, figure in figures_of(settings)]
+    write_csv(target / "rows.csv", ["run", *collection.keys, *FIELDS], _lines(collection))
+    pictures = [picture(name, title, figure) for name, title, figure in figures_of(collection.settings)]
     for it in pictures:
         (target / f"{it.name}.png").write_bytes(it.png)
-    names = [it.name for it in pictures]
-    write_text("\n\n".join(_markdown(collection, settings, keys, names)) + "\n", target / "report.md")
+    write_text("\n\n".join(_markdown(collection, pictures)) + "\n", target / "report.md")
     if not ((folder / "results.json").exists() and page.exists()):
-        write_text(sweep_page(collection, settings, keys, [*status_lines(collection)], pictures), page)
+        write_text(sweep_page(collection, [*status_lines(collection)], pictures), page)
     return page
 
 
-def figures_of(settings: Sequence[Setting]) -> Iterator[tuple[str, str, Figure]]:
+def figures_of(settings: pd.DataFrame) -> Iterator[tuple[str, str, Figure]]:
     """Yield (name, title, figure) for each arm that a swept key matters to, unless there would be too much to see."""
-    arms = {s.arm: [other for other in settings if other.arm == s.arm] for s in settings}
-    baseline = arms.get("baseline", [])
-    for arm, members in arms.items():
-        keys = axes_of(members)
+    tested = settings[settings["split"] == "test"]
+    baseline = tested[tested["arm"] == "baseline"]
+    for name, members in tested.groupby("arm", observed=True):
+        keys, arm = axes_of(members), str(name)
         if len(keys) > 1 and len(combinations(members, keys[2:])) <= MOST_PANELS:
             yield f"heatmap_{arm}", f"{arm}: test accuracy at each setting", heatmap(members)
         if keys and len(combinations(members, keys[1:])) <= MOST_LINES:
-            figure = lines(members, [] if arm in ("baseline", "teacher") else baseline)
+            figure = lines(members, None if arm in ("baseline", "teacher") else baseline)
             yield f"lines_{arm}", f"{arm}: test accuracy over {keys[0]}", figure
 
 
@@ -73,21 +74,25 @@ def _missing_line(lack: Missing) -> str:
     return f"{lack.folder} [{asked}]: {first}{more}"
 
 
-def _markdown(
-    collection: Collection, settings: Sequence[Setting], keys: Sequence[str], pictures: Sequence[str]
-) -> Iterator[str]:
-    names = dict.fromkeys(f"{run.results.experiment} on {run.results.dataset}" for run in collection.runs)
+def _lines(collection: Collection) -> Iterator[Sequence[Any]]:
+    values = configs_of(collection.results)[collection.keys].to_numpy()
+    for run, own in zip(collection.runs, values, strict=True):
+        yield from ((str(run.folder), *own, *astuple(row)) for row in run.results.rows)
+
+
+def _markdown(collection: Collection, pictures: Sequence[Picture]) -> Iterator[str]:
+    names = dict.fromkeys(f"{found.experiment} on {found.dataset}" for found in collection.results)
     yield f"# {', '.join(names) or 'No finished run'}"
     yield "\n".join(f"- {line}" for line in status_lines(collection))
-    if not settings:
+    if not collection.runs:
         return
-    yield f"Swept: {', '.join(f'`{key}`' for key in keys) or 'nothing'}."
-    if chosen := best_by_validation(settings):
+    yield f"Swept: {', '.join(f'`{key}`' for key in collection.keys) or 'nothing'}."
+    if collection.best:
         yield "## Best by validation"
-        yield "\n".join(f"- {line}" for best in chosen for line in best_lines(best))
+        yield "\n".join(f"- {line}" for lines in collection.best for line in lines)
     yield "## Test accuracy"
-    table = settings_table(settings, keys)
+    table = settings_table(collection.settings, collection.keys)
     yield f"{table.caption}."
     yield markdown(table)
-    for name in pictures:
-        yield f"![{name.replace('_', ' of ', 1)}]({name}.png)"
+    for it in pictures:
+        yield f"![{it.name.replace('_', ' of ', 1)}]({it.name}.png)"

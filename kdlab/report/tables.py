@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from kdlab.results import Results
+import pandas as pd
 
-CORRECTIONS = ("none", "prior", "oracle")
+from kdlab.report.rows import GROUPS, only, rows_of
+from kdlab.results import Results
 
 
 class Table(NamedTuple):
@@ -24,26 +25,20 @@ def outcome_table(results: Results) -> Table:
     Measured on `results.shown_split`. A group has its accuracy and its errors; the header gives the number of samples,
     where it is the same for all arms.
     """
-    split = results.shown_split
-    measured = [row for row in results.rows if (row.split, row.metric) == (split, "accuracy")]
-    groups = ["all", "seen", "unseen"] if any(row.classes == "unseen" for row in measured) else ["all"]
+    rows = only(rows_of([results]), split=results.shown_split, metric=["accuracy", "errors"])
+    groups = GROUPS if (rows["classes"] == "unseen").any() else ("all",)
     header = ["arm", "correction"]
     for group in groups:
-        sizes = {row.n for row in measured if row.classes == group}
-        header += [f"{group}\n{sizes.pop():,}" if len(sizes) == 1 else group, "errors"]
-    rows = []
-    for arm in dict.fromkeys(row.arm for row in measured):
-        for correction in CORRECTIONS:
-            cells = [cell for group in groups for cell in _cells(results, arm, group, correction)]
-            if any(cells):
-                rows.append([arm, correction, *cells])
-    return Table("outcome", f"Accuracy and errors on {measured_on(results)}", header, rows, labels=2)
-
-
-def _cells(results: Results, arm: str, group: str, correction: str) -> tuple[str, str]:
-    accuracy = results.find(arm, group, "accuracy", correction, results.shown_split)
-    errors = results.find(arm, group, "errors", correction, results.shown_split)
-    return (per_cent(accuracy.value), f"{errors.value:,.0f}") if accuracy and errors else ("", "")
+        sizes = only(rows, metric="accuracy", classes=group)["n"].unique()
+        header += [f"{group}\n{sizes[0]:,}" if len(sizes) == 1 else group, "errors"]
+    figures = zip(rows["metric"], rows["value"], strict=True)
+    text = [per_cent(value) if metric == "accuracy" else f"{value:,.0f}" for metric, value in figures]
+    by = ["arm", "correction", "classes", "metric"]
+    cells = rows.assign(text=text).groupby(by, observed=True)["text"].first().unstack(["classes", "metric"])
+    columns = pd.MultiIndex.from_product([groups, ["accuracy", "errors"]])
+    lines = cells.reindex(columns=columns).dropna(how="all").fillna("").itertuples()
+    caption = f"Accuracy and errors on {measured_on(results)}"
+    return Table("outcome", caption, header, [[*at, *line] for at, *line in lines], labels=2)
 
 
 def per_cent(share: float) -> str:
@@ -65,18 +60,17 @@ def unlabelled_samples(results: Results) -> str:
 
 def per_class_table(results: Results, class_names: Sequence[str], held_out: Mapping[str, Sequence[int]]) -> Table:
     """Return the accuracy on each class of each arm, as it is; unseen classes in brackets."""
-    arms = [fit.arm for fit in results.fits]
-    wanted = results.shown_split, "none", "accuracy"
-    measured = [row for row in results.rows if (row.split, row.correction, row.metric) == wanted]
-    cells = {
-        (row.arm, row.classes): f"[{per_cent(row.value)}]"
-        if row.classes in map(str, held_out.get(row.arm, ()))
-        else per_cent(row.value)
-        for row in measured
-    }
-    rows = [[name, *(cells.get((arm, str(c)), "") for arm in arms)] for c, name in enumerate(class_names)]
+    arms, classes = [fit.arm for fit in results.fits], [str(c) for c in range(len(class_names))]
+    rows = only(rows_of([results]), split=results.shown_split, correction="none", metric="accuracy")
+    unseen = {(arm, str(c)) for arm, own in held_out.items() for c in own}
+    places = zip(rows["arm"], rows["classes"], strict=True)
+    shares = map(per_cent, rows["value"])
+    text = [f"[{share}]" if at in unseen else share for at, share in zip(places, shares, strict=True)]
+    cells = rows.assign(text=text).groupby(["classes", "arm"], observed=True)["text"].first().unstack()
+    cells = cells.reindex(classes, columns=arms).fillna("")
     caption = "Accuracy on each class; in brackets where the arm never saw it"
-    return Table("per_class", caption, ["class", *arms], rows)
+    lines = [[name, *line] for name, line in zip(class_names, cells.to_numpy(), strict=True)]
+    return Table("per_class", caption, ["class", *arms], lines)
 
 
 def fits_table(results: Results) -> Table:
@@ -91,11 +85,8 @@ def fits_table(results: Results) -> Table:
 
 def environment_table(environments: Sequence[Mapping[str, object]]) -> Table:
     """Return the machine, the versions, and the checksums of code and data; where runs differ, all there were."""
-    found: dict[str, dict[str, None]] = {}
-    for environment in environments:
-        for name, value in environment.items():
-            found.setdefault(name, {})[str(value)] = None
-    rows = [[name, " · ".join(values)] for name, values in found.items() if name != "command"]
+    columns = pd.DataFrame(list(environments), dtype=object).drop(columns="command", errors="ignore").items()
+    rows = [[str(name), " · ".join(column.dropna().map(str).unique())] for name, column in columns]
     return Table(
         "environment", "Machine, versions, and the checksums of code and data", ["what", "value"], rows, labels=2
     )
@@ -103,8 +94,7 @@ def environment_table(environments: Sequence[Mapping[str, object]]) -> Table:
 
 def equations_table(equations: Iterable[tuple[str, str]]) -> Table:
     """Return what each fit, of (arm, equation), minimizes; arms with the same equation share a line."""
-    arms: dict[str, list[str]] = {}
-    for arm, equation in dict.fromkeys(equations):
-        arms.setdefault(equation, []).append(arm)
-    rows = [[", ".join(members), equation] for equation, members in arms.items()]
+    different = pd.DataFrame(list(equations), columns=["arm", "equation"]).drop_duplicates()
+    shared = different.groupby("equation", sort=False)["arm"].agg(", ".join)
+    rows = [[arms, str(equation)] for equation, arms in shared.items()]
     return Table("equations", "Each fit's loss", ["fit", "loss"], rows, labels=2)

@@ -9,9 +9,7 @@ from rich.text import Text
 from kdlab.report.collection import Collection
 from kdlab.report.comparison import comparison_lines, comparison_table
 from kdlab.report.findings import finding
-from kdlab.report.settings import settings_of, swept_keys
 from kdlab.report.sweep import status_lines
-from kdlab.report.sweep_table import best_by_validation, best_lines
 from kdlab.report.tables import Table, outcome_table
 from kdlab.results import Results
 
@@ -65,9 +63,7 @@ def print_report(collection: Collection, page: Path, logdir: Path | None) -> Non
     `logdir` is None for several folders, which TensorBoard cannot be given at once.
     """
     console = Console()
-    say = [*status_lines(collection)]
-    for best in best_by_validation(settings_of(collection.runs, swept_keys(collection.runs))):
-        say += best_lines(best)
+    say = [*status_lines(collection), *(line for lines in collection.best for line in lines)]
     say += [f"page:   {page}"] + ([f"curves: tensorboard --logdir {logdir}"] if logdir else [])
     for line in say:
         console.print(line, soft_wrap=True, highlight=False, markup=False)

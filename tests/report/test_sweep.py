@@ -7,24 +7,27 @@ import shutil
 import statistics
 import subprocess
 import sys
+from itertools import product
 
 import pytest
 
 from kdlab.report.collection import collect, planned
 from kdlab.report.figures.heatmaps import heatmap
 from kdlab.report.figures.sweep_lines import lines
-from kdlab.report.settings import mean_and_sd, settings_of, swept_keys
+from kdlab.report.rows import only
+from kdlab.report.settings import at, combinations, keys_of, swept_keys
 from kdlab.report.sweep import figures_of, write_report
-from kdlab.report.sweep_table import best_by_validation, markdown, settings_table
-
-
-def settings(folder):
-    runs = collect([folder]).runs
-    return settings_of(runs, swept_keys(runs))
+from kdlab.report.sweep_table import best_by_validation, markdown, settings_table, spread
 
 
 def of(folder, arm):
-    return [setting for setting in settings(folder) if setting.arm == arm]
+    return only(collect([folder]).settings, arm=arm)
+
+
+def fits(settings):
+    """Return how many fits there are at each setting, by what matters to the arm."""
+    keys = keys_of(settings)
+    return {values: at(settings, keys, values)["run"].nunique() for values in combinations(settings, keys)}
 
 
 def test_swept_keys_are_what_differs_each_once_and_seeds_last(grid):
@@ -36,14 +39,14 @@ def test_nothing_is_swept_in_one_run_and_the_store_is_no_setting(grid):
 
 
 def test_each_arm_has_a_setting_for_each_combination_of_what_matters_to_it_and_each_fit_counts_once(grid):
-    counts = {arm: [len(s.runs) for s in of(grid, arm)] for arm in ("teacher", "baseline", "distilled")}
-    assert counts == {"teacher": [2], "baseline": [2, 2], "distilled": [2] * 12}
-    assert [setting.values for setting in of(grid, "baseline")] == [{"optimizer.lr": 0.01}, {"optimizer.lr": 0.1}]
-    assert of(grid, "teacher")[0].values == {}
+    assert fits(of(grid, "teacher")) == {(): 2}
+    assert fits(of(grid, "baseline")) == {("0.01",): 2, ("0.1",): 2}
+    assert keys_of(of(grid, "baseline")) == ["optimizer.lr"]
+    assert fits(of(grid, "distilled")) == dict.fromkeys(product(["1", "4", "20"], ["0.5", "0.9"], ["0.01", "0.1"]), 2)
 
 
 def test_the_table_holds_mean_and_sample_deviation_over_seeds(grid):
-    table = markdown(settings_table(settings(grid), swept_keys(collect([grid]).runs))).splitlines()
+    table = markdown(settings_table(collect([grid]).settings, collect([grid]).keys)).splitlines()
     assert table[0].startswith("| arm | loss.temperature | loss.alpha | optimizer.lr | correction | all, % | seen, %")
     values = [100 * (0.9 + 0.004 + 0.02 * seed - 0.05 * 0.9) for seed in (0, 1)]
     cell = f"{statistics.fmean(values):.2f} ± {statistics.stdev(values):.2f}"
@@ -54,14 +57,14 @@ def test_the_table_holds_mean_and_sample_deviation_over_seeds(grid):
     assert len(table) == 2 + 1 + 2 * 3 + 12 * 3
 
 
-def test_deviation_needs_two_values():
-    assert mean_and_sd([0.5]) == (0.5, None)
-    assert mean_and_sd([0.4, 0.6]) == (0.5, pytest.approx(math.sqrt(0.02)))
+def test_one_value_has_no_deviation():
+    assert spread(0.5, math.nan, digits=2) == "0.50"
+    assert spread(0.5, math.sqrt(0.02), digits=2) == "0.50 ± 0.14"
 
 
 def test_the_best_point_is_chosen_by_validation_on_seen_classes_and_never_by_test(grid):
-    best = {best.setting.arm: best for best in best_by_validation(settings(grid))}
-    assert best["distilled"].setting.values == {"loss.temperature": 4, "loss.alpha": 0.9, "optimizer.lr": 0.1}
+    best = {best.arm: best for best in best_by_validation(collect([grid]).settings)}
+    assert best["distilled"].values == {"loss.temperature": "4", "loss.alpha": "0.9", "optimizer.lr": "0.1"}
     assert best["distilled"].points == 12
     assert best["distilled"].validation == pytest.approx(0.7)
     assert "teacher" not in best  # one setting is no choice
@@ -70,7 +73,24 @@ def test_the_best_point_is_chosen_by_validation_on_seen_classes_and_never_by_tes
 def test_without_validation_rows_nothing_is_chosen(grid):
     for path in grid.glob("*/results.json"):
         path.write_text(path.read_text().replace('"split": "val"', '"split": "train"'))
-    assert best_by_validation(settings(grid)) == []
+    assert best_by_validation(collect([grid]).settings) == []
+
+
+def test_between_points_that_are_equal_in_validation_the_lower_cross_entropy_decides(grid):
+    settings = collect([grid]).settings
+    of_val = (settings["arm"] == "distilled") & (settings["split"] == "val")
+    settings.loc[of_val & (settings["metric"] == "accuracy"), "value"] = 0.5
+    lower = of_val & (settings["metric"] == "nll") & (settings["loss.alpha"] == "0.5") & (settings["run"] > 15)
+    settings.loc[lower & (settings["optimizer.lr"] == "0.1"), "value"] = 0.09
+    (best,) = [best for best in best_by_validation(settings) if best.arm == "distilled"]
+    assert best.values == {"loss.temperature": "20", "loss.alpha": "0.5", "optimizer.lr": "0.1"}
+
+
+def test_values_stand_in_the_order_of_their_size_as_a_config_has_them(make_run, tmp_path):
+    for number, temperature in enumerate((20, 4.0, None, 0.5, True, "cold", 4)):
+        make_run(number, temperature, 0.5, 0.1, int(number == 6), accuracy=0.1 * number, val=0.5)
+    settings = of(tmp_path / "sweep", "distilled")
+    assert combinations(settings, ["loss.temperature"]) == [("0.5",), ("4",), ("20",), ("null",), ("true",), ("cold",)]
 
 
 def test_the_tidy_file_has_every_row_with_the_swept_keys(grid, tmp_path):
@@ -131,7 +151,7 @@ def test_a_later_run_with_the_same_config_takes_the_place_of_an_earlier(grid):
     collection = collect([grid])
     assert len(collection.runs) == 24
     assert [run.folder.name for run in collection.runs if run.folder.name in ("7", "again")] == ["again"]
-    assert all(len(setting.runs) == 2 for setting in settings(grid))
+    assert set(fits(of(grid, "distilled")).values()) == {2}
 
 
 def test_the_points_of_a_sweep_are_those_that_hydra_makes_of_it(tmp_path):
@@ -197,8 +217,23 @@ def test_the_lines_have_error_bars_a_panel_for_each_group_and_the_baseline(grid)
     }  # fmt: skip
 
 
+def test_a_baseline_that_gets_nothing_right_is_a_line_too(grid):
+    baseline = of(grid, "baseline").assign(value=0.0)
+    panel = lines(of(grid, "distilled"), baseline).axes[0]
+    dashed = [line for line in panel.lines if line.get_label().startswith("baseline")]
+    assert [set(line.get_ydata()) for line in dashed] == [{0.0}, {0.0}]
+
+
+def test_a_sweep_that_leaves_the_test_set_alone_has_a_report_without_figures(grid, tmp_path):
+    for path in grid.glob("*/results.json"):
+        path.write_text(path.read_text().replace('"split": "test"', '"split": "train"'))
+    write_report(collect([grid]), tmp_path)
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {"rows.csv", "report.md"}
+    assert "is the best of 12 points by validation" in (tmp_path / "report.html").read_text()
+
+
 def test_an_arm_that_nothing_swept_matters_to_has_no_figure(grid):
-    names = [name for name, *_ in figures_of(settings(grid))]
+    names = [name for name, *_ in figures_of(collect([grid]).settings)]
     assert names == ["lines_baseline", "heatmap_distilled", "lines_distilled"]
 
 

@@ -126,5 +126,6 @@ def numbered_image(panel: Axes, grid: Any, *, norm: Normalize, cmap: Colormap, t
             *rgb, opacity = cmap(norm(grid[row][column]))
             # Where black and white stand out equally, by WCAG's contrast ratio.
             colour = INK if opacity == 0 else "black" if luminance(rgb) > 0.179 else "white"
-            panel.text(column, row, text, ha="center", va="center", color=colour, fontsize="x-small")
+            # A text in a cell takes no room of its own, which need not be measured.
+            panel.text(column, row, text, ha="center", va="center", color=colour, fontsize="x-small", in_layout=False)
     return image

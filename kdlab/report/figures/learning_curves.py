@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
-from kdlab.curves import Point
+from kdlab.curves import COLUMNS, Point
 from kdlab.report.figures.drawing import described, in_style, sheet
 from kdlab.report.figures.palette import line_styles
+from kdlab.report.rows import only
 
 Curves = Mapping[str, Sequence[Point]]
 
@@ -23,17 +24,18 @@ def loss_curves(curves: Curves) -> Figure:
     Args:
         curves: of each fit, (epoch, figure, value) as in a run's `curves.csv`.
     """
-    panels = _measured(curves, {"training": "train/hard_loss", _validation(curves): "val/loss"})
-    figure = _draw(curves, panels, "cross-entropy with the labels (nats)", sharey=True)
-    lines = [line for panel in figure.axes for line in panel.lines]
-    values = [y for line in lines for y in np.asarray(line.get_ydata()).tolist() if y > 0]
-    if values and max(values) > 30 * min(values):
+    points = _points(curves)
+    panels = _measured(points, {"training": "train/hard_loss", _validation(points): "val/loss"})
+    figure = _draw(points, panels, "cross-entropy with the labels (nats)", sharey=True)
+    losses = only(points, figure=list(panels.values()))["value"]
+    positive = losses[losses > 0]
+    if positive.max() > 30 * positive.min():
         for panel in figure.axes:
             panel.set_yscale("log")
             panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             panel.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
             panel.yaxis.set_minor_formatter(NullFormatter())
-    return described(figure, f"Lines: cross-entropy with the labels over the epochs. {_ends(curves, panels, '{:.3g}')}")
+    return described(figure, f"Lines: cross-entropy with the labels over the epochs. {_ends(points, panels, '.3g')}")
 
 
 @in_style
@@ -46,41 +48,46 @@ def accuracy_curves(curves: Curves) -> Figure:
     Args:
         curves: of each fit, (epoch, figure, value) as in a run's `curves.csv`.
     """
-    panels = {"training": "train/accuracy", _validation(curves): "val/accuracy_seen"}
-    panels = _measured(curves, panels | {"validation, unseen classes": UNSEEN_ACCURACY})
-    figure = _draw(curves, panels, "accuracy", sharey=False)
+    points = _points(curves)
+    panels = {"training": "train/accuracy", _validation(points): "val/accuracy_seen"}
+    panels = _measured(points, panels | {"validation, unseen classes": UNSEEN_ACCURACY})
+    figure = _draw(points, panels, "accuracy", sharey=False)
     for panel in figure.axes:
         low, high = panel.get_ylim()
         panel.set_ylim(max(low, -0.02), min(high, 1.02))
         panel.yaxis.set_major_formatter(PercentFormatter(1))
-    return described(figure, f"Lines: accuracy over the epochs. {_ends(curves, panels, '{:.2%}')}")
+    return described(figure, f"Lines: accuracy over the epochs. {_ends(points, panels, '.2%')}")
 
 
 UNSEEN_ACCURACY = "val/accuracy_unseen"
 
 
-def _measured(curves: Curves, panels: Mapping[str, str]) -> dict[str, str]:
+def _points(curves: Curves) -> pd.DataFrame:
+    """Return all points; arms are categories in order."""
+    lines = [(arm, *point) for arm, points in curves.items() for point in points]
+    return pd.DataFrame(lines, columns=["arm", *COLUMNS]).astype({"arm": pd.CategoricalDtype(list(curves))})
+
+
+def _measured(points: pd.DataFrame, panels: Mapping[str, str]) -> dict[str, str]:
     """Return the panels that there is a point for."""
-    names = {name for points in curves.values() for _, name, _ in points}
-    return {title: name for title, name in panels.items() if name in names}
+    return {title: name for title, name in panels.items() if (points["figure"] == name).any()}
 
 
-def _validation(curves: Curves) -> str:
-    any_unseen = _measured(curves, {"": UNSEEN_ACCURACY})
-    return "validation, seen classes" if any_unseen else "validation"
+def _validation(points: pd.DataFrame) -> str:
+    return "validation, seen classes" if _measured(points, {"": UNSEEN_ACCURACY}) else "validation"
 
 
-def _draw(curves: Curves, panels: Mapping[str, str], measure: str, *, sharey: bool) -> Figure:
+def _draw(points: pd.DataFrame, panels: Mapping[str, str], measure: str, *, sharey: bool) -> Figure:
     figure = sheet(4.1 * len(panels) + 1.8, 3.6)
     axes = figure.subplots(1, len(panels), sharey=sharey, squeeze=False)[0]
-    students = [arm for arm in curves if arm != "teacher"]
+    arms = points["arm"].cat.categories
+    students = [arm for arm in arms if arm != "teacher"]
     styles: dict[str, dict[str, Any]] = dict(zip(students, line_styles(len(students)), strict=True))
     styles["teacher"] = {"color": "0.5", "linewidth": 2.2}
     for panel, (title, wanted) in zip(axes, panels.items(), strict=True):
-        for arm, points in curves.items():
-            series = _series(points, wanted)
-            marker = "o" if len(series) == 1 else ""  # a line needs two points
-            panel.plot([epoch for epoch, _ in series], [y for _, y in series], label=arm, marker=marker, **styles[arm])
+        for arm, line in only(points, figure=wanted).groupby("arm", observed=False):
+            marker = "o" if len(line) == 1 else ""  # a line needs two points
+            panel.plot(line["epoch"], line["value"], label=str(arm), marker=marker, **styles[str(arm)])
         panel.set(title=title, xlabel="epoch")
         panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         panel.grid()
@@ -89,14 +96,11 @@ def _draw(curves: Curves, panels: Mapping[str, str], measure: str, *, sharey: bo
     return figure
 
 
-def _series(points: Sequence[Point], wanted: str) -> list[tuple[int, float]]:
-    return [(epoch, value) for epoch, name, value in points if name == wanted]
-
-
-def _ends(curves: Curves, panels: Mapping[str, str], form: str) -> str:
+def _ends(points: pd.DataFrame, panels: Mapping[str, str], form: str) -> str:
     """Return in words where the lines end."""
+    last = points.groupby(["arm", "figure"], observed=True)["value"].last()
     said = []
-    for arm, points in curves.items():
-        last = {title: series[-1][1] for title, name in panels.items() if (series := _series(points, name))}
-        said.append(f"{arm} ends at " + ", ".join(f"{form.format(value)} ({title})" for title, value in last.items()))
+    for arm in points["arm"].cat.categories:
+        ends = [f"{last[arm, name]:{form}} ({title})" for title, name in panels.items() if (arm, name) in last]
+        said.append(f"{arm} ends at {', '.join(ends)}")
     return "; ".join(said) + "."

@@ -3,9 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
 from matplotlib import colormaps
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -15,6 +18,7 @@ from torch import Tensor
 
 from kdlab.report.figures.drawing import NUMBERED_CLASSES, described, in_style, numbered_image, sheet, tick_classes
 from kdlab.report.figures.palette import SEEN, UNSEEN
+from kdlab.report.rows import only, rows_of
 from kdlab.results import Results
 
 
@@ -35,62 +39,56 @@ def per_class_accuracy(
         ValueError: when the run has no rows of single classes.
     """
     split = results.shown_split
-    rows = {
-        (r.arm, r.classes, r.correction): r.value for r in results.rows if (r.split, r.metric) == (split, "accuracy")
-    }
-    arms = [fit.arm for fit in results.fits if (fit.arm, "all", "none") in rows]
-    classes = [c for c in range(len(class_names)) if any((arm, str(c), "none") in rows for arm in arms)]
+    rows = only(rows_of([results]), split=split, metric="accuracy").astype({"value": float})
+    shares = rows.groupby(["arm", "classes", "correction"], observed=True)["value"].first().unstack("correction")
+    arms = [fit.arm for fit in results.fits if (fit.arm, "all") in shares.index]
+    classes = [c for c in range(len(class_names)) if any((arm, str(c)) in shares.index for arm in arms)]
     if not classes:
         raise ValueError(f"the run has no rows of single classes on {split}")
+    shares = shares.reindex([(arm, str(c)) for arm in arms for c in classes], columns=["none", "prior"])
+    shares["none"] = shares["none"].fillna(0.0)
+    shares["name"] = [class_names[c] for _ in arms for c in classes]
+    shares["unseen"] = [c in held_out.get(arm, ()) for arm in arms for c in classes]
     figure = sheet(min(16.0, max(6.0, 0.42 * len(classes) + 2)), 1.05 * len(arms) + 1.1)
     panels = figure.subplots(len(arms), 1, sharex=True, sharey=True, squeeze=False).ravel()
-    for panel, arm in zip(panels, arms, strict=True):
-        unseen = [c in held_out.get(arm, ()) for c in classes]
-        heights = [rows.get((arm, str(c), "none"), 0.0) for c in classes]
-        bars = panel.bar(range(len(classes)), heights, 0.7, color=[UNSEEN if u else SEEN for u in unseen])
-        for i, (bar, is_unseen) in enumerate(zip(bars, unseen, strict=True)):
-            if is_unseen:
-                bar.set(hatch="///", edgecolor="white", linewidth=0)
-                panel.axvspan(i - 0.5, i + 0.5, color=UNSEEN, alpha=0.2, linewidth=0, zorder=0)
-        corrected = [(i, rows[arm, str(c), "prior"]) for i, c in enumerate(classes) if (arm, str(c), "prior") in rows]
-        panel.plot([i for i, _ in corrected], [y for _, y in corrected], linestyle="", **CORRECTED)
-        panel.set(ylim=(-0.06, 1.08), yticks=(0, 0.5, 1))
-        panel.set_title(arm, loc="left")
-        panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        panel.grid(axis="y")
+    said = []
+    for panel, (arm, own) in zip(panels, shares.groupby(level="arm", sort=False, observed=True), strict=True):
+        _bars(panel, own)
+        panel.set_title(str(arm), loc="left")
+        said.append(f"{arm} {_in_words(own)}")
     tick_classes(panels[-1].xaxis, [class_names[c] for c in classes])
     panels[-1].set_xlabel("class")
     figure.supylabel(f"{split} accuracy", fontsize="medium")
-    marks: list[Artist] = [
-        Patch(color=SEEN, label="seen"),
-        Patch(facecolor=UNSEEN, hatch="///", edgecolor="white", label="unseen"),
-    ]
-    marks.append(Line2D([], [], linestyle="", label="after correction prior", **CORRECTED))
     if any(held_out.get(arm) for arm in arms):
-        marks = marks if any(how == "prior" for *_, how in rows) else marks[:2]
+        marks: list[Artist] = [Patch(color=SEEN, label="seen")]
+        marks.append(Patch(facecolor=UNSEEN, hatch="///", edgecolor="white", label="unseen"))
+        if (rows["correction"] == "prior").any():
+            marks.append(Line2D([], [], linestyle="", label="after correction prior", **CORRECTED))
         figure.legend(handles=marks, loc="outside lower center", ncols=3)
-    return described(figure, _accuracies_in_words(rows, arms, classes, class_names, held_out, split))
+    return described(figure, f"Bars: accuracy on each class of the {split} samples. {'; '.join(said)}.")
 
 
 CORRECTED: dict[str, Any] = {"marker": "D", "markersize": 4.5, "markerfacecolor": "white", "markeredgecolor": "black"}
 
 
-def _accuracies_in_words(
-    rows: Mapping[Any, float],
-    arms: Sequence[str],
-    classes: Sequence[int],
-    class_names: Sequence[str],
-    held_out: Mapping[str, Sequence[int]],
-    split: str,
-) -> str:
-    said = []
-    for arm in arms:
-        unseen = [c for c in classes if c in held_out.get(arm, ())]
-        seen = [rows.get((arm, str(c), "none"), 0.0) for c in classes if c not in unseen]
-        parts = [f"{min(seen):.1%} to {max(seen):.1%} on the classes it saw"] if seen else []
-        parts += [f"{rows.get((arm, str(c), 'none'), 0.0):.1%} on the unseen {class_names[c]}" for c in unseen]
-        said.append(f"{arm} {', '.join(parts)}")
-    return f"Bars: accuracy on each class of the {split} samples. {'; '.join(said)}."
+def _bars(panel: Axes, shares: pd.DataFrame) -> None:
+    """Draw the bars of one arm, a line of `shares` each: `none` as it is, `prior` corrected, or NaN, and `unseen`."""
+    bars = panel.bar(range(len(shares)), shares["none"], 0.7, color=[UNSEEN if u else SEEN for u in shares["unseen"]])
+    for i in np.flatnonzero(shares["unseen"]):
+        bars[i].set(hatch="///", edgecolor="white", linewidth=0)
+        panel.axvspan(i - 0.5, i + 0.5, color=UNSEEN, alpha=0.2, linewidth=0, zorder=0)
+    corrected = np.flatnonzero(shares["prior"].notna())
+    panel.plot(corrected, shares["prior"].iloc[corrected], linestyle="", **CORRECTED)
+    panel.set(ylim=(-0.06, 1.08), yticks=(0, 0.5, 1))
+    panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    panel.grid(axis="y")
+
+
+def _in_words(shares: pd.DataFrame) -> str:
+    seen, unseen = (shares[shares["unseen"] == which] for which in (False, True))
+    parts = [f"{seen['none'].min():.1%} to {seen['none'].max():.1%} on the classes it saw"] if len(seen) else []
+    parts += [f"{share:.1%} on the unseen {name}" for name, share in zip(unseen["name"], unseen["none"], strict=True)]
+    return ", ".join(parts)
 
 
 @in_style

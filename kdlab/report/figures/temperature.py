@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import torch
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -96,12 +97,7 @@ def softened_targets(
             row[0].imshow(pixels(images[i]))
         row[0].set_title(shortened(marked[label], most=9))
         for j, (panel, t) in enumerate(zip(row[1:], temperatures, strict=True)):
-            p = soft_targets(logits[i], t)
-            colours = [TEACHER if c == label else SEEN for c in range(len(p))]
-            panel.bar(range(len(p)), p.tolist(), 0.8, color=colours)
-            panel.set(ylim=(0, 1), yticks=(0, 0.5, 1))
-            panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-            tick_classes(panel.xaxis, marked, most=12)
+            _bars(panel, soft_targets(logits[i], t), label, marked)
             lowest = i == len(labels) - 1
             panel.tick_params(labelleft=j == 0, left=j == 0, labelbottom=lowest, bottom=lowest, labelsize="small")
             if i == 0:
@@ -112,6 +108,14 @@ def softened_targets(
     figure.legend(handles=[own, others], loc="outside lower right", ncols=2)
     star = " A star marks a class that no student sees." if held_out else ""
     return described(figure, f"The teacher's softened distribution over the classes.{star} {' '.join(said)}")
+
+
+def _bars(panel: Axes, p: Tensor, label: int, class_names: list[str]) -> None:
+    colours = [TEACHER if c == label else SEEN for c in range(len(p))]
+    panel.bar(range(len(p)), p.tolist(), 0.8, color=colours)
+    panel.set(ylim=(0, 1), yticks=(0, 0.5, 1))
+    panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    tick_classes(panel.xaxis, class_names, most=12)
 
 
 def _in_words(logits: Tensor, label: int, class_names: Sequence[str], temperatures: Sequence[float]) -> str:

@@ -1,0 +1,75 @@
+"""Runs as pandas DataFrames: their rows, their configs, and the statistics of groups of rows."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from msgspec.structs import astuple
+
+from kdlab.hashing import plain
+from kdlab.results import Results, Row
+
+Value = str | int | float | bool | None
+FIELDS = Row.__struct_fields__
+CORRECTIONS = ("none", "prior", "oracle")
+GROUPS = ("all", "seen", "unseen")
+# Parts of a config that do not matter to results, or that repeat others.
+LEFT_OUT = ("name", "question", "store", "comparison", "figures", "trainer.devices")
+
+
+class Run(NamedTuple):
+    """A finished run."""
+
+    folder: Path
+    results: Results
+
+    @property
+    def described(self) -> dict[str, Value]:
+        """Its line of `configs_of`."""
+        return dict(configs_of([self.results]).iloc[0])
+
+
+def rows_of(results: Sequence[Results]) -> pd.DataFrame:
+    """Return one line for each row: the position of its results in `results` as `run`, and the row's fields.
+
+    Arms are categories in the order of the fits, and corrections in that of `CORRECTIONS`, so that groups come in this
+    order. Values keep their types: counts stay integers beside accuracies.
+    """
+    lines = [(run, *astuple(row)) for run, found in enumerate(results) for row in found.rows]
+    rows = pd.DataFrame(lines, columns=["run", *FIELDS], dtype=object)
+    arms = dict.fromkeys([*(fit.arm for found in results for fit in found.fits), *rows["arm"].unique()])
+    in_order = {"arm": pd.CategoricalDtype(list(arms)), "correction": pd.CategoricalDtype(list(CORRECTIONS))}
+    return rows.astype({"run": int, **dict.fromkeys(("split", "classes", "metric"), "category"), **in_order})
+
+
+def configs_of(results: Iterable[Results]) -> pd.DataFrame:
+    """Return one line for each run: experiment, data set and config, without what does not matter to results.
+
+    Lists are text; None stands for what a run does not have.
+    """
+    described = [
+        {"experiment": found.experiment, "dataset": found.dataset}
+        | {key: value for key, value in found.config.items() if key not in LEFT_OUT}
+        for found in results
+    ]
+    flat = pd.json_normalize(described).drop(columns=LEFT_OUT, errors="ignore")
+    return pd.DataFrame({key: pd.Series(map(_value, column), dtype=object) for key, column in flat.items()})
+
+
+def _value(value: Any) -> Value:
+    if isinstance(value, list):
+        return str(value)
+    return None if value != value else plain(value)
+
+
+def only(rows: pd.DataFrame, **wanted: str | Sequence[str]) -> pd.DataFrame:
+    """Return the rows whose fields have these values, or one of them."""
+    for field, values in wanted.items():
+        rows = rows[rows[field].isin([values] if isinstance(values, str) else values)]
+    return rows
+
+
+def over_seeds(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Return the mean, the sample standard deviation (NaN of one value) and the count of each group's values."""
+    return rows.groupby(list(by), observed=True)["value"].agg(["mean", "std", "count"])
