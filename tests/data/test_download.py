@@ -242,7 +242,9 @@ except KeyboardInterrupt:
 """
 
 
-def test_ctrl_c_ends_a_hanging_download_at_once_and_nothing_is_left(silent, tmp_path):
+def test_ctrl_c_ends_a_hanging_download_at_once_and_nothing_is_left(silent, tmp_path, monkeypatch):
+    monkeypatch.delenv("KDLAB_DATA_DIR", raising=False)
+    silent.settimeout(60)
     with subprocess.Popen(
         [sys.executable, "-c", FETCH_MNIST, url_of(silent), url_of(silent)],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
