@@ -1,8 +1,8 @@
-"""Results → tables, figures and pages. Reads what `kdlab.results` describes; trains nothing.
+"""Make tables, figures and pages from results. Reads the files that `kdlab.results` describes; never trains.
 
-The figures are functions from rows, logits or curves to a matplotlib figure, for use anywhere: in a notebook, after
-`%matplotlib inline`, `loss_curves(read_curves(run / "curves.csv"))` in a cell's last line shows it. A figure's label,
-`figure.get_label()`, says in words what it shows; `png` and `svg` keep it.
+Each figure is a function that takes rows, logits or curves and returns a matplotlib figure. In a notebook, after
+`%matplotlib inline`, a cell that ends in `loss_curves(read_curves(run / "curves.csv"))` shows it. Its alt text is the
+figure's label, `figure.get_label()`; `png` and `svg` keep it.
 """
 
 from kdlab.report.collection import collect

@@ -1,4 +1,4 @@
-"""The page of a run, a sweep, or several, at any time: without training, and also while a sweep runs.
+"""Command: write the page of a run, a sweep or several of them, without training; works while a sweep runs, too.
 
 python -m kdlab.report DIR...
 """
@@ -14,17 +14,17 @@ from kdlab.report.terminal import print_report, print_run
 
 
 def main() -> None:
-    """Report on the folders that the command line names; exit status 1 if there is no finished run."""
+    """Report on the folders given on the command line; exit with status 1 if they hold no finished run."""
     parser = argparse.ArgumentParser(
         prog="python -m kdlab.report",
-        description="Draw the page of a finished run, or of one point of a sweep, without training. Or report on a "
-        "sweep, or on several runs: tables, figures and a page.",
+        description="Write the page of a finished run or of one point of a sweep, without training. For a sweep or "
+        "several runs, write a report: tables, figures and a page.",
     )
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="folders of runs or sweeps")
     parser.add_argument(
         "--to",
         type=Path,
-        help="where to write report.html and report/ on a sweep or several runs; in DIR, or in ./report for several",
+        help="folder for report.html and report/ of a sweep or several runs (default: DIR; ./report for several)",
     )
     arguments = parser.parse_args()
     if absent := [str(folder) for folder in arguments.folders if not folder.is_dir()]:
@@ -34,7 +34,7 @@ def main() -> None:
         try:
             return _draw_run(only)
         except KdlabError as error:
-            print(f"{error}\nThe page of the run cannot be drawn; its tables can:", file=sys.stderr)
+            print(f"{error}\nCannot draw the page of this run; its tables follow:", file=sys.stderr)
     collection = collect(arguments.folders)
     if not (collection.runs or collection.missing or collection.skipped):
         sys.exit(f"no run in {', '.join(map(str, arguments.folders))}")

@@ -1,4 +1,4 @@
-"""All runs below some folders: finished, unfinished, failed, or corrupt. Numbers come from results.json alone."""
+"""Collect all runs below some folders: finished, unfinished, failed or corrupt. Only results.json gives numbers."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from kdlab.results import InvalidResults, Results, read
 
 
 class Missing(NamedTuple):
-    """A run without results: what was asked of it, and why there are none."""
+    """A run without results: its overrides, and why it has none."""
 
     folder: Path
     overrides: tuple[str, ...]
@@ -25,7 +25,7 @@ class Missing(NamedTuple):
 
     @property
     def failed(self) -> bool:
-        """Whether it came to an end of its own, rather than being cut off, under way, or never begun."""
+        """False if the run was interrupted, is still running or has not begun."""
         return self.why not in (UNFINISHED, NOT_BEGUN)
 
 
@@ -34,10 +34,10 @@ UNFINISHED, NOT_BEGUN = "unfinished", "not begun"
 
 @dataclass(frozen=True)
 class Collection:
-    """What lies below some folders.
+    """The runs below some folders.
 
-    `runs` are the finished ones, each once; `missing` those without results; `skipped` has one message for each
-    results.json that is corrupt or foreign; `repeated` counts runs left out because a later one has the same config.
+    `runs` are finished, `missing` have no results, and `skipped` has a message for each results.json that cannot be
+    read. `repeated` counts the runs left out because a later one has the same config.
     """
 
     runs: list[Run]
@@ -52,28 +52,28 @@ class Collection:
 
     @cached_property
     def keys(self) -> list[str]:
-        """What was varied between the runs, see `swept_keys`."""
+        """The keys that differ between the runs, see `swept_keys`."""
         return swept_keys(self.runs)
 
     @cached_property
     def settings(self) -> pd.DataFrame:
-        """What each arm came to at each setting, see `settings_of`."""
+        """The rows of each arm at each setting, see `settings_of`."""
         return settings_of(self.runs, self.keys)
 
     @cached_property
     def best(self) -> list[list[str]]:
-        """Sentences on each arm's best point by validation, the first on the choice."""
+        """Each arm's best point by validation, in sentences, see `best_lines`."""
         return [list(best_lines(best)) for best in best_by_validation(self.settings)]
 
 
 def collect(folders: Iterable[Path]) -> Collection:
-    """Read all runs and sweeps below `folders`, in the order of their paths, numbers by their size."""
+    """Read all runs and sweeps below `folders`, sorted by path; numbers in paths are sorted by size."""
     runs: dict[Path, Run] = {}
     missing: dict[Path, Missing] = {}
     skipped: list[str] = []
     for folder in folders:
         for path in sorted(folder.rglob("results.json"), key=_natural):
-            if failure_of(path.parent):  # of a later try than the results are
+            if failure_of(path.parent):  # a later try than that of the results
                 continue
             try:
                 runs[path.parent.resolve()] = Run(path.parent, read(path))
@@ -96,8 +96,8 @@ def collect(folders: Iterable[Path]) -> Collection:
 
 
 def commands_of(runs: Iterable[Run]) -> list[str]:
-    """Return the commands that the runs came from, each once: for all points of a sweep, that of the sweep."""
-    found: dict[Path, str | None] = {}  # a sweep's record is read once
+    """Return the runs' commands without repetitions; points of a sweep share the sweep's command."""
+    found: dict[Path, str | None] = {}  # reads a sweep's record once
     for run in runs:
         multirun = run.folder.parent / "multirun.yaml"
         origin = multirun if multirun.exists() else run.folder
@@ -108,7 +108,7 @@ def commands_of(runs: Iterable[Run]) -> list[str]:
 
 
 def _latest(runs: Sequence[Run]) -> list[Run]:
-    """Leave out runs whose config a later one has too: repetitions differ in a seed, these would count twice."""
+    """Leave out runs whose config a later run has, too: they would count twice. Repetitions differ in their seeds."""
     configs = configs_of(run.results for run in runs).map(repr)
     written = pd.Series([(run.folder / "results.json").stat().st_mtime for run in runs], dtype=float)
     kept = configs.loc[written.sort_values(kind="stable").index].drop_duplicates(keep="last").index

@@ -1,4 +1,4 @@
-"""Published figures beside a run's own: an experiment's `comparison`, as a table and as a CSV file."""
+"""Compare a run with published numbers: the experiment's `comparison` as a table and as a CSV file."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,12 +8,12 @@ from kdlab.files import write_csv
 from kdlab.report.tables import Table, per_cent
 from kdlab.results import Results
 
-# Metrics that are shown in per cent.
+# Metrics shown in per cent.
 SHARES = ("accuracy", "error_rate", "agreement", "bayes_agreement")
 
 
 class Line(NamedTuple):
-    """One figure: what it is, the source's value and this run's; None where there is none."""
+    """One number: what it is, the source's value and this run's value; None for a missing value."""
 
     show: str
     arm: str
@@ -26,10 +26,10 @@ class Line(NamedTuple):
 
 
 def comparison_lines(results: Results) -> list[Line]:
-    """Return the lines of the experiment's comparison; none where it has no comparison.
+    """Return the lines of the experiment's comparison; an empty list if it has no comparison.
 
-    `metric` is one of the rows', or `correct` (n − errors) or `error_rate` (errors / n). `classes` may be a list: the
-    figure is then the mean over them.
+    `metric` is a row's metric, `correct` (n − errors) or `error_rate` (errors / n). A list of `classes` gives the mean
+    over these classes.
     """
     comparison = results.config.get("comparison") or {"rows": []}
     return [_line(results, DEFAULTS | row) for row in comparison["rows"]]
@@ -56,9 +56,9 @@ def _value(results: Results, row: dict[str, Any], classes: str) -> float | None:
 
 
 def write_comparison(results: Results, lines: list[Line], path: Path) -> None:
-    """Write the lines as a CSV file; a figure that there is not is left blank.
+    """Write the lines as a CSV file; missing values are blank.
 
-    `source_dataset` and `dataset` say what the source's figures and this run's are about.
+    `source_dataset` and `dataset` are the data sets of the source and of this run.
     """
     about = results.config["comparison"]["dataset"], results.dataset
     write_csv(
@@ -75,9 +75,9 @@ def _plain(value: float | None) -> float | str:
 
 
 def comparison_table(results: Results, lines: list[Line]) -> Table:
-    """Return the lines as a table, under the name of the source."""
+    """Return the lines as a table; the caption names the source."""
     about = results.config["comparison"]
-    other = "" if about["dataset"] == results.dataset else f" (its figures are for {about['dataset']})"
+    other = "" if about["dataset"] == results.dataset else f" (its numbers are for {about['dataset']})"
     rows = [[line.show, _written(line.source, line.metric), _written(line.kdlab, line.metric)] for line in lines]
     return Table("comparison", f"source: {about['source']}{other}", ["what", "source", "kdlab"], rows)
 

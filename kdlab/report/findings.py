@@ -1,16 +1,16 @@
-"""A run in one sentence."""
+"""Sum up a run in one sentence."""
 
 from kdlab.results import Results, Row
 
-# More arms than this are summed up, all but those that others are compared with.
+# With more arms than this, the sentence gives their range and names only those that others are compared with.
 NAMED_ARMS = 5
 NAMED_FIRST = ("teacher", "baseline")
 
 
 def finding(results: Results) -> str:
-    """Return what was found: what students know of classes that they never saw or, with none unseen, all errors.
+    """Return the students' accuracy on classes that they never saw or, without such classes, the errors of all fits.
 
-    Measured on `results.shown_split`, before any correction.
+    Measured on `results.shown_split`, before bias correction.
     """
     students = [fit.arm for fit in results.fits if fit.teacher]
     unseen = {arm: row for arm in students if (row := _unseen(results, arm))}
@@ -31,7 +31,8 @@ def _counts(errors: dict[str, Row]) -> str:
 
 
 def _unseen(results: Results, arm: str) -> Row | None:
-    """Return the accuracy of a student on what it never saw; a student that saw all has no correction."""
+    """Return the row of a student's accuracy on classes that it never saw; None if it saw all classes."""
+    # `unseen` rows of a student that saw all classes are for comparison; only other students have a correction.
     corrected = results.find(arm, "unseen", "accuracy", "prior", results.shown_split)
     return results.find(arm, "unseen", "accuracy", split=results.shown_split) if corrected else None
 

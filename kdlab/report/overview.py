@@ -1,4 +1,4 @@
-"""What a run or a sweep puts into TensorBoard beside its fits: texts, figures, and the layout of the charts."""
+"""TensorBoard's overview of a run or a sweep: texts, figures, and the layout of the charts over all fits."""
 
 import io
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 
-# The Custom Scalars tab: each chart overlays all fits. What a fit logs is listed in `kdlab.modules.trained`.
+# The Custom Scalars tab: each chart shows all fits. `kdlab.modules.trained` lists the tags that a fit logs.
 LAYOUT = {
     "accuracy": {
         "validation, seen classes": ["Multiline", ["^val/accuracy_seen$"]],
@@ -19,7 +19,7 @@ LAYOUT = {
         "with the labels, validation": ["Multiline", ["^val/loss$"]],
         "with the labels, training": ["Multiline", ["^train/hard_loss$"]],
         "with the soft targets, training": ["Multiline", ["^train/soft_loss$"]],
-        "what is minimized, training": ["Multiline", ["^train/loss$"]],
+        "minimized, training": ["Multiline", ["^train/loss$"]],
     },
     "training": {
         "learning rate": ["Multiline", ["^train/learning_rate$"]],
@@ -29,11 +29,11 @@ LAYOUT = {
 
 
 def log_overview(board: Path, texts: Mapping[str, str], figures: Mapping[str, bytes]) -> None:
-    """Write what belongs to no single fit, in the place of what was there: texts, figures, the layout of charts.
+    """Write texts, figures and the layout of the charts; replace those of an earlier report.
 
     Args:
-        board: the folder above those of the fits.
-        texts: by name, as Markdown.
+        board: the folder above the fits' folders.
+        texts: Markdown by name.
         figures: PNG files by name.
     """
     board.mkdir(parents=True, exist_ok=True)

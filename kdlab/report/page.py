@@ -1,4 +1,4 @@
-"""The page that a run or a sweep ends with: one file, without scripts, that needs nothing but itself."""
+"""Write the page of a run or a sweep: one HTML file without scripts or links to other files."""
 
 import base64
 import io
@@ -33,7 +33,10 @@ templates = Environment(loader=PackageLoader("kdlab.report"), autoescape=True, t
 
 
 class Picture(NamedTuple):
-    """A figure as it stands in a page: its PNG file too, for those who want it elsewhere. Sizes are in CSS pixels."""
+    """A figure of a page, with its PNG file for use elsewhere; `width` and `height` are in CSS pixels.
+
+    `source` is the image as a data URI; `pixels` is false for vectors.
+    """
 
     name: str
     title: str
@@ -46,7 +49,7 @@ class Picture(NamedTuple):
 
 
 class Gallery(NamedTuple):
-    """Examples under a title; `on_page` those that a run's page shows, all are kept as a figure."""
+    """Examples under a title. Each gallery is saved as a figure; the page shows it if `on_page`."""
 
     title: str
     examples: Sequence[Example]
@@ -54,7 +57,7 @@ class Gallery(NamedTuple):
 
 
 def picture(name: str, title: str, figure: Figure) -> Picture:
-    """Return a figure for a page: as vectors, or as pixels where there would be too many of those."""
+    """Return a figure for a page: as vectors, or as pixels if its SVG file is larger than `MOST_VECTORS`."""
     raster, vectors = png(figure), svg(figure).encode()
     heavy = len(vectors) > MOST_VECTORS
     source = _data_uri("image/png", raster) if heavy else _data_uri("image/svg+xml", vectors)
@@ -73,11 +76,11 @@ def run_page(
     """Return the page of a run.
 
     Args:
-        results: of the run.
-        class_names: of all classes.
-        held_out: of each arm, the classes that it never saw.
-        pictures: those that apply to the run.
-        galleries: of images.
+        results: the run's results.
+        class_names: the names of all classes.
+        held_out: for each arm, the classes that it never saw.
+        pictures: the run's figures.
+        galleries: images with the networks' probabilities.
     """
     lines = comparison_lines(results)
     return templates.get_template("run.html").render(
@@ -107,8 +110,8 @@ def sweep_page(collection: Collection, status: Sequence[str], pictures: Sequence
     """Return the page of a sweep, or of several runs.
 
     Args:
-        collection: what there is.
-        status: what there is and what not, in lines, the first of which sums it up.
+        collection: the runs.
+        status: the counts of points in the first line, then a line for each point without results.
         pictures: heatmaps and lines.
     """
     results = collection.results
@@ -140,7 +143,7 @@ def _held_out_by_arm(held_out: Mapping[str, Sequence[int]], class_names: Sequenc
 def _card(example: Example, class_names: Sequence[str]) -> dict[str, Any]:
     file, image = io.BytesIO(), Image.fromarray(pixels(example.pixels))
     image.thumbnail((THUMBNAIL, THUMBNAIL))
-    kind = "png" if len(example.pixels) == 1 else "jpeg"  # a fifth of the size, for what is in colour
+    kind = "png" if len(example.pixels) == 1 else "jpeg"  # for colour images a fifth of PNG's size
     image.save(file, kind, quality=90)
     return {
         "source": _data_uri(f"image/{kind}", file.getvalue()),

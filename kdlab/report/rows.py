@@ -1,4 +1,4 @@
-"""Runs as pandas DataFrames: their rows, their configs, and the statistics of groups of rows."""
+"""Turn runs into pandas DataFrames: rows, configs, and statistics of groups of rows."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ Value = str | int | float | bool | None
 FIELDS = Row.__struct_fields__
 CORRECTIONS = ("none", "prior", "oracle")
 GROUPS = ("all", "seen", "unseen")
-# Parts of a config that do not matter to results, or that repeat others.
+# Parts of a config that do not affect results, or that repeat other parts.
 LEFT_OUT = ("name", "question", "store", "comparison", "figures", "trainer.devices")
 
 
@@ -26,15 +26,15 @@ class Run(NamedTuple):
 
     @property
     def described(self) -> dict[str, Value]:
-        """Its line of `configs_of`."""
+        """The run's line of `configs_of`."""
         return dict(configs_of([self.results]).iloc[0])
 
 
 def rows_of(results: Sequence[Results]) -> pd.DataFrame:
-    """Return one line for each row: the position of its results in `results` as `run`, and the row's fields.
+    """Return a line for each row: `run`, the position of its results in `results`, and the row's fields.
 
-    Arms are categories in the order of the fits, and corrections in that of `CORRECTIONS`, so that groups come in this
-    order. Values keep their types: counts stay integers beside accuracies.
+    Arms and corrections are categories, so that groups keep the order of the fits and of `CORRECTIONS`. `value` keeps
+    the type of each value: counts stay integers.
     """
     lines = [(run, *astuple(row)) for run, found in enumerate(results) for row in found.rows]
     rows = pd.DataFrame(lines, columns=["run", *FIELDS], dtype=object)
@@ -44,9 +44,9 @@ def rows_of(results: Sequence[Results]) -> pd.DataFrame:
 
 
 def configs_of(results: Iterable[Results]) -> pd.DataFrame:
-    """Return one line for each run: experiment, data set and config, without what does not matter to results.
+    """Return a line for each run: experiment, data set and flattened config, without keys that do not affect results.
 
-    Lists are text; None stands for what a run does not have.
+    Lists become text. A key that a run does not have is None.
     """
     described = [
         {"experiment": found.experiment, "dataset": found.dataset}
@@ -64,12 +64,12 @@ def _value(value: Any) -> Value:
 
 
 def only(rows: pd.DataFrame, **wanted: str | Sequence[str]) -> pd.DataFrame:
-    """Return the rows whose fields have these values, or one of them."""
+    """Return the rows whose fields have the wanted value, or one of the wanted values."""
     for field, values in wanted.items():
         rows = rows[rows[field].isin([values] if isinstance(values, str) else values)]
     return rows
 
 
 def over_seeds(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Return the mean, the sample standard deviation (NaN of one value) and the count of each group's values."""
+    """Return each group's mean, sample standard deviation (NaN for one value) and count."""
     return rows.groupby(list(by), observed=True)["value"].agg(["mean", "std", "count"])

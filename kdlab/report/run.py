@@ -1,4 +1,4 @@
-"""The pictures and the page of a run, from its networks and rows."""
+"""Draw a run's figures and write its page, from its networks and rows."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -35,13 +35,13 @@ from kdlab.report.overview import log_overview
 from kdlab.report.page import Gallery, picture, run_page
 from kdlab.results import Results
 
-GRID = 160
-MARGIN = 0.5
-POINTS = 400
-# The most classes that soft targets are shown of, networks with a confusion matrix, and examples on a page and in one
-# of its galleries.
-TOLD_CLASSES, CONFUSED, EXAMPLES, EXAMPLES_EACH = 6, 12, 96, 24
-# Of the similarity of classes, where no student is matched to the teacher at one.
+# Decision regions: points along each side of the grid, margin around the samples, and the most samples drawn.
+GRID, MARGIN, POINTS = 160, 0.5, 400
+# The most classes whose soft targets are drawn, and the most networks with a confusion matrix.
+TOLD_CLASSES, CONFUSED = 6, 12
+# The most examples on a page, and in one of its galleries.
+EXAMPLES, EXAMPLES_EACH = 96, 24
+# For the similarity of classes, if no student learns from soft targets at a temperature.
 DEFAULT_TEMPERATURE = 4.0
 
 Fits = Mapping[str, Trained]
@@ -49,16 +49,16 @@ Named = tuple[str, str, Figure]
 
 
 def illustrate(context: Context, fits: Fits, measured: Measured, results: Results) -> Path:
-    """Draw the run's figures into `figures/`, write its page, `report.html`, and put both into TensorBoard.
+    """Write the run's figures to `figures/`, its page to `report.html`, and figures and config to TensorBoard.
 
     Args:
         context: the data and the run's folder.
-        fits: the teachers and each arm.
+        fits: the teachers and the arms.
         measured: the networks' logits and offsets.
-        results: what the tables hold.
+        results: the run's results.
 
     Returns:
-        the page's path.
+        The page's path.
     """
     names = context.data.class_names
     pictures = [picture(*named) for named in figures_of(context, fits, measured, results)]
@@ -98,7 +98,7 @@ def figures_of(context: Context, fits: Fits, measured: Measured, results: Result
     unseen = any(held_out.values())
     yield "error_counts", f"Errors{', before and after bias correction' if unseen else ''}", error_counts(results)
     if unseen:
-        yield "unseen_accuracy", "What students know of classes that they never saw", unseen_accuracy(results)
+        yield "unseen_accuracy", "Accuracy on classes that the students never saw", unseen_accuracy(results)
     per_class = per_class_accuracy(results, class_names=names, held_out=held_out)
     yield "per_class_accuracy", f"Accuracy on each class of the {split} samples", per_class
     shown = list(fits)[:CONFUSED]
@@ -110,7 +110,7 @@ def figures_of(context: Context, fits: Fits, measured: Measured, results: Result
     )
     which = "" if len(shown) == len(fits) else f", the first {len(shown)} of {len(fits)} networks"
     star = "; * marks classes that the network never saw" if unseen else ""
-    yield "confusion_matrices", f"What is taken for what{which}{star}", confused
+    yield "confusion_matrices", f"Confusion matrices{which}{star}", confused
     drawn = {name: fit.curve for name, fit in fits.items() if fit.curve}
     logged = {figure for points in drawn.values() for _, figure, _ in points}
     if "train/hard_loss" in logged:
@@ -127,8 +127,7 @@ def _soft_targets(context: Context, fits: Fits, measured: Measured, results: Res
     logits, (inputs, labels) = measured.logits["teacher"], context.data.split(split)
     names = context.data.class_names
     held_out = sorted({c for fit in fits.values() for c in fit.held_out})
-    # The stars say which classes are unknown to all students alike.
-    unseen = context.data.held_out
+    unseen = context.data.held_out  # by all students, so that a star means the same in each panel
     told = telling_samples(logits, labels, [*held_out, *(c for c in range(len(names)) if c not in held_out)])
     if told := sorted(told[:TOLD_CLASSES], key=lambda i: int(labels[i])):
         softened = softened_targets(
@@ -138,17 +137,17 @@ def _soft_targets(context: Context, fits: Fits, measured: Measured, results: Res
             images=inputs[told] if _are_images(context) else None,
             held_out=unseen,
         )
-        yield "softened_targets", f"The teacher's softened answers to {split} samples that it is not sure of", softened
+        yield "softened_targets", f"The teacher's soft targets for {split} samples that it is unsure about", softened
     used = temperatures({name: fit.recipe for name, fit in fits.items()}, results)
     entropy = target_entropy(logits, used=used)
-    yield "target_entropy", f"Entropy of the soft targets over temperature, on the {split} samples", entropy
+    yield "target_entropy", f"Entropy of the soft targets over the temperature, on the {split} samples", entropy
     temperature = used[0] if used else DEFAULT_TEMPERATURE
     similarity = class_similarity(logits, labels, temperature=temperature, class_names=names, held_out=unseen)
-    yield "class_similarity", f"Which classes the soft targets take for alike, on the {split} samples", similarity
+    yield "class_similarity", f"Classes that the soft targets consider similar, on the {split} samples", similarity
 
 
 def temperatures(recipes: Mapping[str, Recipe], results: Results) -> list[float]:
-    """Return the temperatures at which students are matched to a teacher, the one that arms share first."""
+    """Return the temperatures of the students' soft targets from a teacher; the one that arms share comes first."""
     losses = [
         recipe.loss
         for recipe in recipes.values()
@@ -160,9 +159,9 @@ def temperatures(recipes: Mapping[str, Recipe], results: Results) -> list[float]
 
 
 def galleries_of(context: Context, fits: Fits, measured: Measured, results: Results) -> Iterator[tuple[str, Gallery]]:
-    """Yield (name, gallery) for each student that knows images of unseen classes, and for all that any network misses.
+    """Yield (name, gallery): each student's right answers on unseen classes, and each network's wrong answers.
 
-    On the page are those of the students of soft targets or, without such, of all students.
+    The page shows the galleries of students of soft targets; those of all students if there is none.
     """
     if not _are_images(context):
         return
@@ -187,16 +186,16 @@ def galleries_of(context: Context, fits: Fits, measured: Measured, results: Resu
         unseen = torch.isin(labels, torch.tensor(fit.held_out, dtype=labels.dtype))
         if fit.held_out and name in on_page:
             known = right & unseen
-            which = f", {limit} from surest to least sure" if known.sum() > limit else ""
-            title = f"{name}: right, though it never saw the class ({known.sum():,} of {unseen.sum():,}{which})"
+            which = f", {limit} from most to least confident" if known.sum() > limit else ""
+            title = f"{name}: right, although it never saw the class ({known.sum():,} of {unseen.sum():,}{which})"
             yield f"dark_knowledge_{name}", Gallery(title, found(name, known, surest=False), on_page=True)
-        which = f", the {limit} that it is surest of" if (~right).sum() > limit else ""
+        which = f", the {limit} most confident" if (~right).sum() > limit else ""
         title = f"{name}: wrong ({(~right).sum():,} of {len(labels):,}{which})"
         yield f"misclassified_{name}", Gallery(title, found(name, ~right, surest=True), on_page=name in on_page)
 
 
 def _are_images(context: Context) -> bool:
-    """Return whether the samples can be shown: grey or red, green and blue, in bytes."""
+    """Return whether the samples are uint8 images with one channel or three."""
     shape = context.data.input_shape
     return len(shape) == 3 and shape[0] in (1, 3) and context.data.test.inputs.dtype == torch.uint8
 
@@ -205,7 +204,7 @@ def _regions(context: Context, fits: Fits, measured: Measured) -> Figure:
     samples = context.data.split("train")
     low, high = samples.inputs.amin(dim=0) - MARGIN, samples.inputs.amax(dim=0) + MARGIN
     x, y = (torch.linspace(float(low[i]), float(high[i]), GRID) for i in range(2))
-    plane = torch.cartesian_prod(y, x).flip(1)  # (GRID², 2), row by row from below
+    plane = torch.cartesian_prod(y, x).flip(1)  # (GRID², 2), the lowest row first
     probabilities: dict[str, Tensor] = {}
     if context.data.bayes_rule:
         probabilities["Bayes rule"] = _probabilities(context.logits(context.data.bayes_rule, plane))

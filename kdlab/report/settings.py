@@ -1,4 +1,4 @@
-"""What was varied between runs, and what each arm came to at each setting, over seeds."""
+"""Find the keys that differ between runs, and the rows of each arm at each setting of these keys."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -10,10 +10,10 @@ from kdlab.results import Results
 
 
 def swept_keys(runs: Sequence[Run]) -> list[str]:
-    """Return the keys of the config that differ between runs, as the user types them, seeds last.
+    """Return the keys of the config that differ between runs, seeds last.
 
-    Keys that always change together (`loss.temperature` and `student.loss.temperature`) count once, under the name with
-    the fewest dots.
+    Of keys that always change together (`loss.temperature` and `student.loss.temperature`), only the one with the
+    fewest dots is returned.
     """
     values = configs_of(run.results for run in runs).map(repr)
     varied = sorted(values.columns[values.nunique() > 1], key=lambda name: name.count("."))
@@ -22,15 +22,15 @@ def swept_keys(runs: Sequence[Run]) -> list[str]:
 
 
 def is_seed(key: str) -> bool:
-    """Return whether runs that differ in this key alone are repetitions."""
+    """Return whether runs that differ only in this key are repetitions."""
     return key.rpartition(".")[2] in ("seed", "split_seed", "sample_seed")
 
 
 def settings_of(runs: Sequence[Run], keys: Sequence[str]) -> pd.DataFrame:
-    """Return the rows of every arm at each of its settings, in order: run, arm, the keys but seeds, and the fields.
+    """Return the rows of each arm at each of its settings, in order. Columns: run, arm, keys without seeds, fields.
 
-    A key that changes none of an arm's rows does not tell its settings apart: it is blank. What several runs share
-    counts once: a baseline has one setting where only the temperature is varied.
+    A key that does not affect an arm's rows is blank for this arm. Fits that several runs share are counted once. If
+    only the temperature is swept, the baseline therefore has one setting, and one fit for each seed.
     """
     results = [run.results for run in runs]
     rows, configs = rows_of(results), configs_of(results)
@@ -47,18 +47,18 @@ def settings_of(runs: Sequence[Run], keys: Sequence[str]) -> pd.DataFrame:
 
 
 def keys_of(settings: pd.DataFrame) -> list[str]:
-    """Return the keys that matter to any of the arms."""
+    """Return the keys that affect at least one of the arms."""
     return [str(key) for key in settings if key not in ("run", *FIELDS) and (settings[key] != "").any()]
 
 
 def combinations(settings: pd.DataFrame, keys: Sequence[str]) -> list[tuple[str, ...]]:
-    """Return the different values that these keys have together, in order."""
+    """Return the combinations of values that these keys have, in order."""
     different = settings[list(keys)].drop_duplicates()
     return list(different.sort_values(list(keys)).itertuples(index=False, name=None)) if keys else [()]
 
 
 def at(settings: pd.DataFrame, keys: Sequence[str], values: Sequence[str]) -> pd.DataFrame:
-    """Return the rows at which the keys have these values."""
+    """Return the rows whose keys have these values."""
     return settings[(settings[list(keys)] == list(values)).all(axis=1)]
 
 
@@ -68,12 +68,12 @@ def assigned(keys: Sequence[str], values: Sequence[str]) -> list[str]:
 
 
 def accuracy_on_test(settings: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """Return the statistics of accuracy on the test set, in per cent, by classes, correction and these keys."""
+    """Return the statistics of test accuracy in per cent, grouped by classes, correction and these keys."""
     return 100 * over_seeds(only(settings, split="test", metric="accuracy"), ["classes", "correction", *keys])
 
 
 def _outcomes(results: Results) -> dict[str, int]:
-    """Return the hash of each fit's key and rows, cost rows excluded."""
+    """Return the hash of each arm's content key and rows, cost rows excluded."""
     rows: dict[str, list[object]] = {fit.arm: [fit.key] for fit in results.fits}
     for row in results.rows:
         if row.split != "cost" and row.arm in rows:
@@ -82,15 +82,15 @@ def _outcomes(results: Results) -> dict[str, int]:
 
 
 def _categories(values: Iterable[Value]) -> "pd.Categorical[str]":
-    """Return values as a config has them: numbers by size, then all others by their text; the first is the blank."""
+    """Return values as text in config syntax, ordered: the blank, then numbers by size, then others by their text."""
     text = {repr(v): (v or "''") if isinstance(v, str) else json.dumps(v) for v in sorted(values, key=_sortable)}
     return pd.Categorical([text[repr(value)] for value in values], ["", *dict.fromkeys(text.values())], ordered=True)
 
 
 def _matters(key: str, keys: Sequence[str], fits: pd.DataFrame) -> bool:
-    """Return whether fits of one arm that differ in this key alone have different outcomes.
+    """Return whether one arm's fits that differ only in this key have different outcomes.
 
-    Where no two fits differ in it alone, it matters if there are different outcomes at all.
+    If no fits differ only in this key, return whether the arm has different outcomes at all.
     """
     alike = fits.groupby(["arm", *(name for name in keys if name != key)], observed=True)
     different = alike[[key, "outcome"]].nunique() > 1

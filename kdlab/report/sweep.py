@@ -1,4 +1,4 @@
-"""The report on a sweep, on several, or on single runs, from results.json files: a page, a table, rows, figures."""
+"""Write the report on a sweep or several runs from results.json files: page, tables, rows and figures."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,11 +21,11 @@ MOST_PANELS, MOST_LINES = 12, 28
 
 
 def write_report(collection: Collection, folder: Path) -> Path:
-    """Write the report on what was collected into `folder`, and return its page, `report.html`.
+    """Write the report on collected runs to `folder`; return the path of its page, `report.html`.
 
-    `report/` has the tables of the page as Markdown (`report.md`), every row of every run with the swept keys as
-    columns (`rows.csv`), and `heatmap_<arm>.png` and `lines_<arm>.png` of each arm that the swept keys matter to. What
-    an earlier report left is replaced, but for the page of a run in this very folder: it has more to show.
+    `report/` holds the page's tables as Markdown (`report.md`), all rows of all runs with the swept keys as columns
+    (`rows.csv`), and `heatmap_<arm>.png` and `lines_<arm>.png` for each arm that the swept keys affect. Files of an
+    earlier report are replaced. If `folder` is that of a run with a page, this page is kept: it shows more.
     """
     target, page = folder / "report", folder / "report.html"
     target.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ def write_report(collection: Collection, folder: Path) -> Path:
 
 
 def figures_of(settings: pd.DataFrame) -> Iterator[tuple[str, str, Figure]]:
-    """Yield (name, title, figure) for each arm that a swept key matters to, unless there would be too much to see."""
+    """Yield (name, title, figure) for each arm that swept keys affect, unless it has too many panels or lines."""
     tested = settings[settings["split"] == "test"]
     baseline = tested[tested["arm"] == "baseline"]
     for name, members in tested.groupby("arm", observed=True):
@@ -55,7 +55,7 @@ def figures_of(settings: pd.DataFrame) -> Iterator[tuple[str, str, Figure]]:
 
 
 def status_lines(collection: Collection) -> Iterator[str]:
-    """Yield what there is, and what there is not, in a line each."""
+    """Yield the counts of points, then a line for each point without results and each file that cannot be read."""
     failed = [lack for lack in collection.missing if lack.failed]
     unfinished = [lack for lack in collection.missing if not lack.failed]
     yield f"{len(collection.runs)} finished, {len(failed)} failed, {len(unfinished)} unfinished"
@@ -63,7 +63,7 @@ def status_lines(collection: Collection) -> Iterator[str]:
         yield _missing_line(lack)
     yield from (f"skipped: {message}" for message in collection.skipped)
     if collection.repeated:
-        yield f"{collection.repeated} left out, of which a later run has the same config"
+        yield f"{collection.repeated} left out: a later run has the same config"
 
 
 def _missing_line(lack: Missing) -> str:

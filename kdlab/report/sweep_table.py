@@ -1,4 +1,4 @@
-"""The numbers of a sweep: the table over seeds, what was trained, and the best point by validation."""
+"""Make a sweep's tables: settings with means over seeds, fits, and the best points by validation."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -13,16 +13,16 @@ from kdlab.results import Fit, Results
 
 
 def settings_table(settings: pd.DataFrame, keys: Sequence[str]) -> Table:
-    """Return test accuracy and errors of each arm at each setting, as mean ± sample standard deviation over n fits.
+    """Return test accuracy and errors of each arm at each setting: mean ± sample standard deviation over n fits.
 
-    A key that does not matter to an arm is blank there.
+    A key is blank for arms that it does not affect.
     """
     keys = [key for key in keys if key in keys_of(settings)]
     cells = _test_cells(settings, ["arm", *keys, "correction"])
     groups = [group for group in GROUPS if cells["accuracy", group].any()]
     cells = cells[[*(("accuracy", group) for group in groups), ("errors", "all"), ("n", "")]]
     header = ["arm", *keys, "correction", *(f"{group}, %" for group in groups), "errors", "n"]
-    caption = "Mean ± standard deviation over n fits (seeds); a key that does not matter to an arm is blank"
+    caption = "Mean ± standard deviation over n fits (seeds); a key is blank for arms that it does not affect"
     rows = [[*place, *line] for place, *line in cells.itertuples()]
     return Table("settings", caption, header, rows, labels=len(keys) + 2)
 
@@ -34,7 +34,7 @@ def markdown(table: Table) -> str:
 
 
 def arms_table(results: Iterable[Results]) -> Table:
-    """Return what the fits of each arm took, each different fit once, and how many of them the runs trained."""
+    """Return each arm's fits: how many there are, how many differ or were trained by these runs, and their seconds."""
     fits = [msgspec.structs.asdict(fit) for found in results for fit in found.fits]
     rows = []
     for arm, own in pd.DataFrame(fits, columns=Fit.__struct_fields__).groupby("arm", sort=False):
@@ -42,12 +42,12 @@ def arms_table(results: Iterable[Results]) -> Table:
         trained = own["key"][~own["reused"]].nunique()
         took = spread(seconds.mean(), seconds.std(), digits=1), f"{seconds.sum():,.0f}"
         rows.append([str(arm), *map(str, (len(own), len(seconds), trained)), *took])
-    header = ["fit", "in runs", "different", "trained by these runs", "seconds each", "seconds in all"]
-    return Table("fits", "Fits: what has the same content key is trained once", header, rows)
+    header = ["fit", "in runs", "different", "trained by these runs", "seconds each", "seconds in total"]
+    return Table("fits", "Fits; those with the same content key are trained once", header, rows)
 
 
 def spread(mean: float, sd: float, *, digits: int) -> str:
-    """Return mean ± standard deviation; the mean alone where there is no deviation, of one value."""
+    """Return mean ± standard deviation as text; only the mean if `sd` is NaN."""
     return f"{mean:.{digits}f}" if pd.isna(sd) else f"{mean:.{digits}f} ± {sd:.{digits}f}"
 
 
@@ -56,7 +56,10 @@ def _line(cells: Sequence[str] | Iterator[str]) -> str:
 
 
 class Best(NamedTuple):
-    """The setting of an arm that validation prefers, out of `points`, with its mean accuracy there and its rows."""
+    """The best of an arm's settings by validation.
+
+    `validation` is its mean validation accuracy, `points` the number of settings to choose from, `rows` its rows.
+    """
 
     arm: str
     values: dict[str, str]
@@ -66,16 +69,15 @@ class Best(NamedTuple):
 
 
 def best_by_validation(settings: pd.DataFrame) -> list[Best]:
-    """Return for each arm with several settings the one with the highest mean validation accuracy.
+    """Return the setting with the highest mean validation accuracy, for each arm with a choice of settings.
 
-    Held-out classes do not count in it, as they do not in a student's own selection; between equals the lower
-    cross-entropy decides. The test set has no part in the choice. Settings that lack seeds which others have are no
-    candidates; arms that were not measured on `val` are left out.
+    Validation excludes held-out classes, as in the choice of an epoch. If accuracies are equal, the lower cross-entropy
+    decides. Test rows are not used. Settings with fewer seeds than others are excluded; so are arms without `val` rows.
     """
     by = ["arm", *keys_of(settings)]
     measured = only(settings, split="val", classes=["all", "seen"], metric=["accuracy", "nll"])
     means = over_seeds(measured, [*by, "classes", "metric"])["mean"].unstack("metric")
-    # `seen` is the last, if it is there; rounded, equal means are equal in whatever order they were summed.
+    # `last` takes `seen`, or `all` if there is none. Rounding makes equal means equal, whatever the order of the sums.
     points = means.groupby(by, observed=True).last().reindex(columns=["accuracy", "nll"]).round(12)
     points = points.dropna(subset="accuracy").join(settings.groupby(by, observed=True)["run"].nunique().rename("fits"))
     found = []
@@ -90,7 +92,7 @@ def best_by_validation(settings: pd.DataFrame) -> list[Best]:
 
 
 def best_lines(best: Best) -> Iterator[str]:
-    """Yield a sentence on the choice, and one on each test figure of what was chosen."""
+    """Yield a sentence about the choice, then one about its test results without and with correction `prior`."""
     at = ", ".join(assigned(list(best.values), list(best.values.values())))
     classes = " of the seen classes" if len(only(best.rows, split="val", classes="seen")) else ""
     yield (
@@ -101,16 +103,16 @@ def best_lines(best: Best) -> Iterator[str]:
     for correction, line in cells.drop("oracle", errors="ignore").iterrows():
         unseen = line.get(("accuracy", "unseen"))
         yield (
-            f"{best.arm} there, on test{'' if correction == 'none' else f', correction {correction}'}: "
+            f"{best.arm} at this point, on test{'' if correction == 'none' else f', correction {correction}'}: "
             f"{line['accuracy', 'all']} %, {line['errors', 'all']} errors"
             + (f"; unseen classes {unseen} %" if unseen else "")
         )
 
 
 def _test_cells(settings: pd.DataFrame, by: Sequence[str], *, digits: int | None = None) -> pd.DataFrame:
-    """Return accuracy in per cent and errors on the test set, and n, as text, a line for each group.
+    """Return test accuracy in per cent, errors and n as text, in columns (metric, classes), a line for each group.
 
-    Columns are (metric, classes). Errors have so many digits; by default one where they are a mean.
+    `digits` are those of the errors; by default a mean has one, a single number none.
     """
     test = only(settings, split="test", metric=["accuracy", "errors"], classes=GROUPS)
     test = test.assign(value=test["value"].mask(test["metric"] == "accuracy", 100 * test["value"]))

@@ -1,4 +1,4 @@
-"""The tables of a run, as text: the terminal and the page show the same ones."""
+"""Make the tables of a run, as text for the terminal and the page."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from kdlab.results import Results
 
 
 class Table(NamedTuple):
-    """A table: cells as they are read, the first `labels` columns text, all others numbers."""
+    """A table of text cells; the first `labels` columns hold words, the others numbers."""
 
     id: str
     caption: str
@@ -20,10 +20,9 @@ class Table(NamedTuple):
 
 
 def outcome_table(results: Results) -> Table:
-    """Return teacher and arms × all, seen and unseen samples, before and after bias correction.
+    """Return accuracy and errors of teachers and arms on all, seen and unseen classes, for each bias correction.
 
-    Measured on `results.shown_split`. A group has its accuracy and its errors; the header gives the number of samples,
-    where it is the same for all arms.
+    Measured on `results.shown_split`. The header gives the number of samples if it is the same for all arms.
     """
     rows = only(rows_of([results]), split=results.shown_split, metric=["accuracy", "errors"])
     groups = GROUPS if (rows["classes"] == "unseen").any() else ("all",)
@@ -42,24 +41,24 @@ def outcome_table(results: Results) -> Table:
 
 
 def per_cent(share: float) -> str:
-    """Return a share in per cent, with two digits."""
+    """Return a share in per cent with two decimals."""
     return f"{100 * share:.2f} %"
 
 
 def measured_on(results: Results) -> str:
-    """Return what the shown figures were measured on."""
+    """Name the split that the shown numbers were measured on."""
     split = results.shown_split
     return "the test set, used once, after training" if split == "test" else f"the {split} split"
 
 
 def unlabelled_samples(results: Results) -> str:
-    """Return what correction `prior` was fitted on; nothing where there was nothing to correct."""
+    """Name the samples that correction `prior` was fitted on; empty if the run has no such correction."""
     fitted = next((r for r in results.rows if (r.metric, r.correction) == ("offset", "prior")), None)
     return f"on {fitted.n:,} {fitted.split} samples of all classes" if fitted else ""
 
 
 def per_class_table(results: Results, class_names: Sequence[str], held_out: Mapping[str, Sequence[int]]) -> Table:
-    """Return the accuracy on each class of each arm, as it is; unseen classes in brackets."""
+    """Return the uncorrected accuracy of each arm on each class, in brackets if the arm never saw the class."""
     arms, classes = [fit.arm for fit in results.fits], [str(c) for c in range(len(class_names))]
     rows = only(rows_of([results]), split=results.shown_split, correction="none", metric="accuracy")
     unseen = {(arm, str(c)) for arm, own in held_out.items() for c in own}
@@ -68,23 +67,23 @@ def per_class_table(results: Results, class_names: Sequence[str], held_out: Mapp
     text = [f"[{share}]" if at in unseen else share for at, share in zip(places, shares, strict=True)]
     cells = rows.assign(text=text).groupby(["classes", "arm"], observed=True)["text"].first().unstack()
     cells = cells.reindex(classes, columns=arms).fillna("")
-    caption = "Accuracy on each class; in brackets where the arm never saw it"
+    caption = "Accuracy on each class, in brackets if the arm never saw the class"
     lines = [[name, *line] for name, line in zip(class_names, cells.to_numpy(), strict=True)]
     return Table("per_class", caption, ["class", *arms], lines)
 
 
 def fits_table(results: Results) -> Table:
-    """Return what each fit took, and whether it was taken from an earlier run."""
+    """Return each fit's parameters, epochs and training time, and whether it was trained, reused or given."""
     rows = []
     for fit in results.fits:
         now = "trained" if not fit.reused else "reused" if fit.epochs else "given"
         rows.append([fit.arm, now, f"{fit.parameters:,}", str(fit.epochs), f"{fit.seconds:,.1f}", fit.key])
     header = ["fit", "now", "parameters", "epochs", "seconds to train", "content key"]
-    return Table("fits", "Fits: equal content keys, equal networks", header, rows, labels=2)
+    return Table("fits", "Fits; equal content keys mean equal networks", header, rows, labels=2)
 
 
 def environment_table(environments: Sequence[Mapping[str, object]]) -> Table:
-    """Return the machine, the versions, and the checksums of code and data; where runs differ, all there were."""
+    """Return machine, versions, and checksums of code and data; if runs differ, all values."""
     columns = pd.DataFrame(list(environments), dtype=object).drop(columns="command", errors="ignore").items()
     rows = [[str(name), " · ".join(column.dropna().map(str).unique())] for name, column in columns]
     return Table(
@@ -93,7 +92,7 @@ def environment_table(environments: Sequence[Mapping[str, object]]) -> Table:
 
 
 def equations_table(equations: Iterable[tuple[str, str]]) -> Table:
-    """Return what each fit, of (arm, equation), minimizes; arms with the same equation share a line."""
+    """Return each fit's loss from pairs (arm, equation); arms with the same equation share a line."""
     different = pd.DataFrame(list(equations), columns=["arm", "equation"]).drop_duplicates()
     shared = different.groupby("equation", sort=False)["arm"].agg(", ".join)
     rows = [[arms, str(equation)] for equation, arms in shared.items()]

@@ -1,4 +1,4 @@
-"""What a run, and a sweep, end with on the terminal."""
+"""Print the outcome of a run or a sweep on the terminal."""
 
 from pathlib import Path
 
@@ -15,12 +15,12 @@ from kdlab.results import Results
 
 
 def summary(results: Results) -> Group:
-    """Return what the run is, and its outcome as a table."""
+    """Return the run's title and its outcome as a table."""
     return Group(title(results), printed(outcome_table(results)))
 
 
 def print_run(results: Results, page: Path | None, logdir: Path) -> None:
-    """Print what a run ends with: one table, what was found, where the page is, and how to see the curves."""
+    """Print one table, the finding, the page's path, and the command that shows the curves."""
     console = Console()
     console.print(Group(title(results), printed(run_table(results))))
     say = {"found": finding(results), "page": page, "curves": f"tensorboard --logdir {logdir}"}
@@ -30,13 +30,13 @@ def print_run(results: Results, page: Path | None, logdir: Path) -> None:
 
 
 def run_table(results: Results) -> Table:
-    """Return the comparison with the experiment's source, if this run has a figure for it, or else the outcome."""
+    """Return the comparison with the experiment's source if this run has a value for it, or else the outcome."""
     lines = [line for line in comparison_lines(results) if line.kdlab is not None]
     return comparison_table(results, lines) if lines else outcome_table(results)
 
 
 def printed(content: Table) -> Group:
-    """Return a table for the terminal; what repeats the line above in its first column is left out."""
+    """Return a table for the terminal; a first cell that repeats the one above is left blank."""
     table = rich.table.Table(show_edge=False, pad_edge=False)
     for i, name in enumerate(content.header):
         table.add_column(Text(name), justify="left" if i < content.labels else "right", no_wrap=i >= content.labels)
@@ -50,7 +50,7 @@ def printed(content: Table) -> Group:
 
 
 def title(results: Results) -> Text:
-    """Return what a run is: experiment, data set, held-out classes and seed."""
+    """Return a run's experiment, data set, held-out classes and seed."""
     by_arm = "each arm its own" if any(row.classes == "unseen" for row in results.rows) else "none"
     held_out = ", ".join(map(results.class_name, results.held_out_classes)) or by_arm
     about = f"{results.experiment} · dataset: {results.dataset} · held-out classes: {held_out} · seed {results.seed}"
@@ -58,9 +58,9 @@ def title(results: Results) -> Text:
 
 
 def print_report(collection: Collection, page: Path, logdir: Path | None) -> None:
-    """Print what there is of a sweep, the best points by validation, where the rest is, and how to see the curves.
+    """Print a sweep's status, its best points by validation, the page's path, and the command that shows the curves.
 
-    `logdir` is None for several folders, which TensorBoard cannot be given at once.
+    `logdir` is None for several folders: TensorBoard takes only one.
     """
     console = Console()
     say = [*status_lines(collection), *(line for lines in collection.best for line in lines)]

@@ -69,7 +69,7 @@ def test_the_printed_table_has_both_columns_and_says_when_the_source_is_about_ot
     Console(file=out, width=100).print(printed(comparison_table(found, comparison_lines(found))))
     text = out.getvalue()
     assert "source: someone 2015" in text
-    assert ("its figures are for cifar10" in text) == (dataset == "cifar10")
+    assert ("its numbers are for cifar10" in text) == (dataset == "cifar10")
     cells = [[cell.strip() for cell in line.split("│")] for line in text.splitlines() if "│" in line]
     lines = {first: rest for first, *rest in cells}
     assert lines["teacher errors"] == ["67", "70"]

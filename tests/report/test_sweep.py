@@ -200,7 +200,7 @@ def test_the_lines_have_error_bars_a_panel_for_each_group_and_the_baseline(grid)
     figure = lines(of(grid, "distilled"), of(grid, "baseline"))
     titles = [axis.get_title() for axis in figure.axes]
     assert titles == [
-        f"{group} classes, {how}" for how in ("as it is", "correction prior") for group in ("all", "seen", "unseen")
+        f"{group} classes, {how}" for how in ("uncorrected", "correction prior") for group in ("all", "seen", "unseen")
     ]
     for axis in figure.axes:
         assert len(axis.containers) == 4  # alpha × lr

@@ -1,4 +1,4 @@
-"""How every figure is drawn and kept: one style, and a text alternative that travels with the figure as its label."""
+"""Draw and save every figure in one style, with its alt text as the figure's label."""
 
 import io
 import re
@@ -24,31 +24,31 @@ STYLE: Any = {
     "image.interpolation": "none", "image.composite_image": False, "text.parse_math": False,
 }  # fmt: skip
 DPI = 130
-# Decimals of a panel's place, in shares of its figure.
+# Decimals of a panel's position, as a share of the figure.
 PLACES = 9
-# The most classes of a matrix whose cells are numbered.
+# Matrices with more classes have no numbers in their cells.
 NUMBERED_CLASSES = 12
-# A figure with so much in it that its vectors take more than this, in bytes, goes into a page as pixels.
+# A page shows a figure as pixels if its SVG file has more bytes than this.
 MOST_VECTORS = 200_000
 
-# Draws what a function draws in this style: `@in_style`.
+# Decorator: a function draws in this style.
 in_style = rc_context(STYLE)
 
 
 def sheet(width: float, height: float) -> Figure:
-    """Return an empty figure of this size, in inches, that keeps its parts from overlapping."""
+    """Return an empty figure of this size in inches, whose layout keeps its parts apart."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def described(figure: Figure, alternative: str) -> Figure:
-    """Return the figure, labelled with what one has to know of it who cannot see it: `figure.get_label()`."""
+    """Attach the alt text as the figure's label, `figure.get_label()`; return the figure."""
     figure.set_label(alternative)
     return figure
 
 
 @in_style
 def png(figure: Figure) -> bytes:
-    """Return the figure as a PNG file, on white."""
+    """Return the figure as a PNG file on white."""
     figure.set_dpi(DPI)
     canvas, file = FigureCanvasAgg(figure), io.BytesIO()
     with _any_script():
@@ -59,7 +59,7 @@ def png(figure: Figure) -> bytes:
 
 @in_style
 def svg(figure: Figure) -> str:
-    """Return the figure as an SVG file without a background, its text and lines dark or light as the reader's page."""
+    """Return the figure as an SVG file without background; its ink is light on pages with a dark colour scheme."""
     canvas, file = FigureCanvasSVG(figure), io.StringIO()
     backgrounds = [figure.patch, *(panel.patch for panel in figure.axes)]
     for patch in backgrounds:
@@ -76,10 +76,10 @@ def svg(figure: Figure) -> str:
 
 
 def _lay_out(figure: Figure) -> None:
-    """Give the figure's parts their places, once for all, rounded far below what can be seen.
+    """Lay the figure out once, and round its panels' positions to digits that cannot be seen.
 
-    matplotlib's solver adds up in the order in which its variables happen to lie in memory, so that its last digit
-    changes from process to process, and with it the names that an SVG file gives to the rectangles it clips to.
+    The last digit of matplotlib's solver depends on addresses in memory, and an SVG file names its clipping rectangles
+    by hashes of the positions: without rounding, the same figure gives different files.
     """
     if engine := figure.get_layout_engine():
         engine.execute(figure)
@@ -91,14 +91,14 @@ def _lay_out(figure: Figure) -> None:
 
 @contextmanager
 def _any_script() -> Iterator[None]:
-    """Say nothing of letters that the font lacks: a class may be named in any script, and tables have the names."""
+    """Silence warnings about letters that the font lacks: class names may be in any script, and tables show them."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
 
 
 def tick_classes(axis: Any, names: list[str], *, most: int = 30) -> None:
-    """Name the classes along an axis (`panel.xaxis`), only every few of them where there are too many to read."""
+    """Label an axis (`panel.xaxis`) with class names, at most `most` of them, evenly spaced."""
     step = -(-len(names) // most)
     shown = [shortened(name) for name in names[::step]]
     long = max(map(len, shown), default=0) > 3 and axis.axis_name == "x"
@@ -106,7 +106,7 @@ def tick_classes(axis: Any, names: list[str], *, most: int = 30) -> None:
 
 
 def shortened(name: str, most: int = 12) -> str:
-    """Return a name in no more than so many letters; a star at its end, which marks it, stays."""
+    """Shorten a name to `most` letters; keep a star at its end, which marks the class."""
     star = "*" if name.endswith("*") else ""
     name = name.removesuffix("*")
     return f"{name if len(name) <= most else name[: most - 1] + '…'}{star}"
@@ -119,13 +119,13 @@ def luminance(rgb: Sequence[float]) -> float:
 
 
 def numbered_image(panel: Axes, grid: Any, *, norm: Normalize, cmap: Colormap, texts: list[list[str]]) -> AxesImage:
-    """Draw a grid of numbers as colours, none where it is NaN, with a text in each cell that stands out from it."""
+    """Draw a grid of numbers as colours, NaN without colour, and a text in each cell in black or white."""
     image = panel.imshow(grid, norm=norm, cmap=cmap, aspect="auto")
     for row, line in enumerate(texts):
         for column, text in enumerate(line):
             *rgb, opacity = cmap(norm(grid[row][column]))
-            # Where black and white stand out equally, by WCAG's contrast ratio.
+            # At a luminance of 0.179, black and white have the same contrast ratio by WCAG.
             colour = INK if opacity == 0 else "black" if luminance(rgb) > 0.179 else "white"
-            # A text in a cell takes no room of its own, which need not be measured.
+            # Outside the layout, because the text lies within the panel and measuring it is slow.
             panel.text(column, row, text, ha="center", va="center", color=colour, fontsize="x-small", in_layout=False)
     return image

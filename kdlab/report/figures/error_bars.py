@@ -1,4 +1,4 @@
-"""The figures of errors: how many, before and after bias correction, and how much of unseen classes is known."""
+"""Draw errors, and accuracy on unseen classes, before and after bias correction."""
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
@@ -7,17 +7,17 @@ from kdlab.report.figures.drawing import described, in_style, sheet
 from kdlab.report.figures.palette import SEEN, UNSEEN, colours
 from kdlab.results import Results
 
-CORRECTIONS = {"none": "as it is", "prior": "corrected without labels", "oracle": "corrected on test labels"}
+CORRECTIONS = {"none": "uncorrected", "prior": "corrected without labels", "oracle": "corrected on test labels"}
 
 
 @in_style
 def error_counts(results: Results) -> Figure:
-    """Draw the errors of each arm, before and after bias correction, on seen and on unseen classes.
+    """Draw each arm's errors on seen and unseen classes, before and after bias correction.
 
     Measured on `results.shown_split`.
 
     Raises:
-        ValueError: when the run has no errors counted there.
+        ValueError: when the run has no rows of errors on this split.
     """
     split = results.shown_split
     bars = [
@@ -27,7 +27,7 @@ def error_counts(results: Results) -> Figure:
         if (row := results.find(fit.arm, "all", "errors", correction, split))
     ]
     if not bars:
-        raise ValueError(f"the run counts no errors on {split}")
+        raise ValueError(f"the run has no rows of errors on {split}")
     labels = [arm if correction == "none" else f"{arm}, {correction}" for arm, correction, _ in bars]
     figure = sheet(8, 0.32 * len(bars) + 1.3)
     panel = figure.subplots()
@@ -54,7 +54,7 @@ def error_counts(results: Results) -> Figure:
 
 @in_style
 def unseen_accuracy(results: Results) -> Figure:
-    """Draw the accuracy of each student on its unseen classes, before and after bias correction.
+    """Draw each student's accuracy on its unseen classes, before and after bias correction.
 
     Measured on `results.shown_split`.
 

@@ -1,4 +1,4 @@
-"""The gallery: single images, what they are, and the probabilities that teacher and student give them."""
+"""Draw single images with their classes and the probabilities of teacher and student."""
 
 import math
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ from kdlab.report.figures.palette import STUDENT, TEACHER
 
 COLUMNS = 6
 SHOWN_CLASSES = 3
-# Of a cell, in inches: its height, its image, the room for one letter of a class's name, and its longest bar.
+# In inches: a cell's height, an image's side, the width of one letter of a class name, and the length of a full bar.
 HEIGHT, IMAGE, LETTER, BAR = 1.3, 0.8, 0.065, 0.5
 
 
 class Example(NamedTuple):
-    """One image: `pixels` (C, H, W) uint8, its class, and the probabilities (K,) of the teacher and the student."""
+    """One image: `pixels` (C, H, W) uint8, its class, and the probabilities (K,) of teacher and student."""
 
     pixels: Tensor
     label: int
@@ -34,12 +34,12 @@ class Example(NamedTuple):
         return int(self.student.argmax())
 
     def shown(self) -> list[int]:
-        """Return the classes that matter here: its own, both first choices, and then the teacher's likeliest."""
+        """Return at most three classes: the image's own, the student's first choice, then the teacher's likeliest."""
         likeliest = [self.choice, *self.teacher.argsort(descending=True).tolist()]
         return list(dict.fromkeys([self.label, *likeliest]))[:SHOWN_CLASSES]
 
     def caption(self, class_names: Sequence[str]) -> str:
-        """Return `class`, or `class → choice` where the student is wrong."""
+        """Return `class`, or `class → choice` if the student is wrong."""
         right = self.choice == self.label
         return class_names[self.label] if right else f"{class_names[self.label]} → {class_names[self.choice]}"
 
@@ -54,19 +54,18 @@ def examples(
     surest: bool = False,
     limit: int = 24,
 ) -> list[Example]:
-    """Return some of the images of `among`, the student's surest first, with both networks' probabilities.
+    """Return at most `limit` of the images `among`, sorted by the student's confidence, highest first.
 
-    Where there are more than `limit`, they are evenly spread from the one that it is surest of to the one that it is
-    least sure of or, with `surest`, those that it is surest of.
+    If there are more, they are spread evenly over this order; with `surest`, they are its first.
 
     Args:
         images: (N, C, H, W) uint8.
         labels: (N,).
-        student_logits: (N, K), as they are judged: bias-corrected or not.
+        student_logits: (N, K), with or without bias correction.
         teacher_logits: (N, K).
-        among: (N,) bool, those to choose from.
-        surest: which to choose.
-        limit: the most to return.
+        among: (N,) bool, the images to choose from.
+        surest: take the images with the highest confidence.
+        limit: the most images to return.
     """
     student, teacher = student_logits.softmax(dim=1), teacher_logits.softmax(dim=1)
     candidates = among.nonzero().squeeze(1)
@@ -78,16 +77,16 @@ def examples(
 
 @in_style
 def gallery(found: Sequence[Example], *, title: str, class_names: Sequence[str]) -> Figure:
-    """Draw each image with its class, the student's choice where it is another, and both networks' probabilities.
+    """Draw each image with its class, the student's choice if it is wrong, and both networks' probabilities.
 
     Args:
-        found: what to draw, see `examples`.
-        title: of the figure.
+        found: the examples to draw, see `examples`.
+        title: the figure's title.
         class_names: K names.
     """
     columns = min(COLUMNS, max(3, len(found)))
     rows = max(1, math.ceil(len(found) / columns))
-    bars = IMAGE + 0.2 + LETTER * max(len(shortened(name)) for name in class_names)  # where they begin
+    bars = IMAGE + 0.2 + LETTER * max(len(shortened(name)) for name in class_names)  # from a cell's left edge
     width = bars + BAR + 0.15
     figure = sheet(width * columns, HEIGHT * rows + 0.7)
     panel = figure.subplots()
@@ -103,7 +102,7 @@ def gallery(found: Sequence[Example], *, title: str, class_names: Sequence[str])
 
 
 def alternative(example: Example, class_names: Sequence[str]) -> str:
-    """Return an example in words."""
+    """Return the alt text of an example."""
     shares = ", ".join(
         f"{class_names[c]}: teacher {example.teacher[c]:.0%}, student {example.student[c]:.0%}" for c in example.shown()
     )
@@ -111,7 +110,7 @@ def alternative(example: Example, class_names: Sequence[str]) -> str:
 
 
 def _draw(panel: Axes, example: Example, x: float, y: float, bars: float, class_names: Sequence[str]) -> None:
-    """Draw one example into the cell with its upper left corner at (x, y): the image, and a pair of bars a class."""
+    """Draw an example's image, and two bars for each class, into the cell whose upper left corner is (x, y)."""
     panel.imshow(pixels(example.pixels), extent=(x + 0.05, x + 0.05 + IMAGE, y + 0.35 + IMAGE, y + 0.35), zorder=2)
     weight = "bold" if example.choice != example.label else "normal"
     title = example.caption([shortened(name) for name in class_names])
@@ -125,6 +124,6 @@ def _draw(panel: Axes, example: Example, x: float, y: float, bars: float, class_
 
 
 def pixels(image: Tensor) -> np.ndarray:
-    """Return an image (C, H, W) uint8 as (H, W, 3): one channel as black on white."""
+    """Return an image (C, H, W) uint8 as (H, W, 3); a single channel becomes black on white."""
     array = image.permute(1, 2, 0).numpy()
     return np.repeat(255 - array, 3, axis=2) if array.shape[2] == 1 else array

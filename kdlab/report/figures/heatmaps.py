@@ -1,4 +1,4 @@
-"""The heatmaps of a sweep: two keys against each other, a panel for each value of the rest."""
+"""Draw a sweep's heatmaps: accuracy over two keys, with a panel for each combination of the others."""
 
 from collections.abc import Sequence
 
@@ -14,33 +14,33 @@ from kdlab.report.figures.drawing import described, in_style, numbered_image, sh
 from kdlab.report.settings import accuracy_on_test, assigned, combinations, keys_of
 
 PREFERRED = ("loss.temperature", "loss.alpha")
-# What is drawn, where there is such: (classes, correction).
+# The rows of panels, if the arm has such results: (classes, correction).
 SHOWN = (("all", "none"), ("unseen", "none"), ("all", "prior"), ("unseen", "prior"))
 SHOWN_CELLS = 120
 
 
 def axes_of(settings: pd.DataFrame) -> list[str]:
-    """Return the keys in which an arm's settings differ: temperature and alpha first, where they are among them."""
+    """Return the keys in which an arm's settings differ, temperature and alpha first."""
     keys = [key for key in keys_of(settings) if settings[key].nunique() > 1]
     return [key for key in PREFERRED if key in keys] + [key for key in keys if key not in PREFERRED]
 
 
 @in_style
 def heatmap(settings: pd.DataFrame) -> Figure:
-    """Draw an arm's mean test accuracy, in per cent, over two swept keys; panels across for each setting of the others.
+    """Draw an arm's mean test accuracy in per cent over two swept keys.
 
-    Rows of panels: all and unseen classes, as they are and after bias correction. A point that has no result is left
-    white, with a dash.
+    Columns of panels: combinations of the other keys. Rows of panels: all and unseen classes, before and after bias
+    correction. A point without results is white with a dash.
 
     Args:
-        settings: of one arm, which differ in at least two keys.
+        settings: one arm's rows from `settings_of`; its settings must differ in at least two keys.
 
     Raises:
-        ValueError: when they differ in fewer.
+        ValueError: when the settings differ in fewer keys.
     """
     keys = axes_of(settings)
     if len(keys) < 2:
-        raise ValueError(f"a heatmap needs two swept keys, there is {', '.join(keys) or 'none'}")
+        raise ValueError(f"a heatmap needs two swept keys; found: {', '.join(keys) or 'none'}")
     across, up, rest = keys[0], keys[1], keys[2:]
     means = accuracy_on_test(settings, [*rest, up, across])["mean"]
     measured = {(classes, how) for classes, how, *_ in means.index}

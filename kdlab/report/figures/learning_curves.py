@@ -1,4 +1,4 @@
-"""The figures of all fits' curves: loss and accuracy over the epochs, in training and in validation."""
+"""Draw the curves of all fits: loss and accuracy over the epochs, in training and validation."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,12 +17,12 @@ Curves = Mapping[str, Sequence[Point]]
 
 @in_style
 def loss_curves(curves: Curves) -> Figure:
-    """Draw the cross-entropy with the labels over the epochs, for training and validation, all fits in one figure.
+    """Draw each fit's cross-entropy with the labels over the epochs, in training and validation.
 
-    What a student minimizes may be another loss; this one can be compared between fits.
+    Students may minimize other losses; this one can be compared between fits.
 
     Args:
-        curves: of each fit, (epoch, figure, value) as in a run's `curves.csv`.
+        curves: for each fit, points (epoch, figure, value) as in a run's `curves.csv`.
     """
     points = _points(curves)
     panels = _measured(points, {"training": "train/hard_loss", _validation(points): "val/loss"})
@@ -40,13 +40,13 @@ def loss_curves(curves: Curves) -> Figure:
 
 @in_style
 def accuracy_curves(curves: Curves) -> Figure:
-    """Draw the accuracy over the epochs: in training, and in validation on seen and on unseen classes.
+    """Draw each fit's accuracy over the epochs: in training, and in validation on seen and unseen classes.
 
-    Training accuracy is that of the answers given while the weights changed, with augmentation and dropout. What was
-    not measured, without a validation part or unseen classes, has no panel.
+    Training accuracy is measured while the weights change, with augmentation and dropout. Without a validation part or
+    unseen classes, these panels are left out.
 
     Args:
-        curves: of each fit, (epoch, figure, value) as in a run's `curves.csv`.
+        curves: for each fit, points (epoch, figure, value) as in a run's `curves.csv`.
     """
     points = _points(curves)
     panels = {"training": "train/accuracy", _validation(points): "val/accuracy_seen"}
@@ -63,13 +63,13 @@ UNSEEN_ACCURACY = "val/accuracy_unseen"
 
 
 def _points(curves: Curves) -> pd.DataFrame:
-    """Return all points; arms are categories in order."""
+    """Return a line for each point; arms are categories, so that groups keep their order."""
     lines = [(arm, *point) for arm, points in curves.items() for point in points]
     return pd.DataFrame(lines, columns=["arm", *COLUMNS]).astype({"arm": pd.CategoricalDtype(list(curves))})
 
 
 def _measured(points: pd.DataFrame, panels: Mapping[str, str]) -> dict[str, str]:
-    """Return the panels that there is a point for."""
+    """Return the panels that have points."""
     return {title: name for title, name in panels.items() if (points["figure"] == name).any()}
 
 
@@ -86,7 +86,7 @@ def _draw(points: pd.DataFrame, panels: Mapping[str, str], measure: str, *, shar
     styles["teacher"] = {"color": "0.5", "linewidth": 2.2}
     for panel, (title, wanted) in zip(axes, panels.items(), strict=True):
         for arm, line in only(points, figure=wanted).groupby("arm", observed=False):
-            marker = "o" if len(line) == 1 else ""  # a line needs two points
+            marker = "o" if len(line) == 1 else ""  # a single point makes no line
             panel.plot(line["epoch"], line["value"], label=str(arm), marker=marker, **styles[str(arm)])
         panel.set(title=title, xlabel="epoch")
         panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -97,7 +97,7 @@ def _draw(points: pd.DataFrame, panels: Mapping[str, str], measure: str, *, shar
 
 
 def _ends(points: pd.DataFrame, panels: Mapping[str, str], form: str) -> str:
-    """Return in words where the lines end."""
+    """Return the last value of each line in words."""
     last = points.groupby(["arm", "figure"], observed=True)["value"].last()
     said = []
     for arm in points["arm"].cat.categories:

@@ -1,4 +1,4 @@
-"""The figures of single classes: how often each is right, and what it is taken for."""
+"""Draw accuracy by class and confusion matrices."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,14 +26,14 @@ from kdlab.results import Results
 def per_class_accuracy(
     results: Results, *, class_names: Sequence[str], held_out: Mapping[str, Sequence[int]]
 ) -> Figure:
-    """Draw the accuracy of each arm on each class, a row of bars an arm; unseen classes hatched.
+    """Draw each arm's accuracy on each class, with a panel for each arm; bars of unseen classes are hatched.
 
-    A diamond is the accuracy after bias correction `prior`, where there is one.
+    A diamond marks the accuracy after bias correction `prior`.
 
     Args:
-        results: of the run; measured on `results.shown_split`.
-        class_names: of all C classes.
-        held_out: of each arm, the classes that it never saw.
+        results: the run's results, of which `results.shown_split` is drawn.
+        class_names: C names.
+        held_out: for each arm, the classes that it never saw.
 
     Raises:
         ValueError: when the run has no rows of single classes.
@@ -72,7 +72,7 @@ CORRECTED: dict[str, Any] = {"marker": "D", "markersize": 4.5, "markerfacecolor"
 
 
 def _bars(panel: Axes, shares: pd.DataFrame) -> None:
-    """Draw the bars of one arm, a line of `shares` each: `none` as it is, `prior` corrected, or NaN, and `unseen`."""
+    """Draw one arm's panel: a bar of height `none` for each line of `shares`, and a diamond at `prior` if not NaN."""
     bars = panel.bar(range(len(shares)), shares["none"], 0.7, color=[UNSEEN if u else SEEN for u in shares["unseen"]])
     for i in np.flatnonzero(shares["unseen"]):
         bars[i].set(hatch="///", edgecolor="white", linewidth=0)
@@ -99,16 +99,16 @@ def confusion_matrices(
     class_names: Sequence[str],
     held_out: Mapping[str, Sequence[int]],
 ) -> Figure:
-    """Draw which class is taken for which, a panel for each network: the share of each true class (rows sum to 1).
+    """Draw each network's confusion matrix as shares of the true class (rows sum to 1).
 
-    Cells hold counts, where there are no more than a dozen classes. Small shares are made visible: colours follow
-    the share to the power 0.4. Unseen classes are marked with a star.
+    Cells show counts if there are at most 12 classes. Colours follow the share to the power 0.4, so that small shares
+    can be seen. A star marks unseen classes.
 
     Args:
-        logits: of each network, (N, C).
+        logits: (N, C) for each network.
         labels: (N,).
         class_names: C names.
-        held_out: of each network, the classes that it never saw.
+        held_out: for each network, the classes that it never saw.
     """
     columns = min(3, len(logits))
     rows = -(-len(logits) // columns)
@@ -137,7 +137,7 @@ def confusion_matrices(
 
 
 def confusion(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return (C, C) counts: row i, column j has the samples of class i for which class j is the first choice."""
+    """Return (C, C) counts: samples of class i whose first choice is class j, in row i and column j."""
     classes = logits.shape[1]
     return torch.bincount(labels * classes + logits.argmax(dim=1), minlength=classes**2).reshape(classes, classes)
 

@@ -1,4 +1,4 @@
-"""The figure of decision regions and posteriors in the plane."""
+"""Draw decision regions and posteriors in the plane."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from torch import Tensor
 from kdlab.report.figures.drawing import described, in_style, sheet
 from kdlab.report.figures.palette import colours
 
-# Probabilities of the first choice at which contours are drawn.
+# Contours are drawn at these probabilities of the first choice.
 LEVELS = (0.75, 0.99)
 
 
@@ -26,22 +26,22 @@ def decision_regions(
     class_names: Sequence[str],
     held_out: Sequence[int] = (),
 ) -> Figure:
-    """Draw one panel for each network: its predicted probabilities as a blend of the classes' colours.
+    """Draw a panel for each network: its predicted probabilities as a blend of the classes' colours.
 
-    Thick lines mark where the first choice changes, thin ones the contours of its probability, at 75 and 99 %.
+    Thick lines mark where the first choice changes; thin lines are contours of its probability at 75 and 99 %.
 
     Args:
-        probabilities: of each network, (H, W, C), the first row at the lowest y.
-        extent: (left, right, bottom, top) of the plane shown.
-        inputs: (N, 2), samples drawn on top.
+        probabilities: (H, W, C) for each network; the first row has the lowest y.
+        extent: (left, right, bottom, top) of the part of the plane that is drawn.
+        inputs: (N, 2), the samples to draw.
         labels: (N,), their classes.
         class_names: C names.
-        held_out: classes whose samples are drawn as crosses: no student saw them.
+        held_out: classes that no student saw; their samples are drawn as crosses.
     """
     columns = min((4, 3), key=lambda n: -len(probabilities) % n) if len(probabilities) > 4 else len(probabilities)
     rows = math.ceil(len(probabilities) / columns)
     left, right, bottom, top = extent
-    height = min(2.0, max(0.5, (top - bottom) / (right - left)))  # of a panel, beside its width
+    height = min(2.0, max(0.5, (top - bottom) / (right - left)))  # of a panel, as a multiple of its width
     figure = sheet(3.2 * columns + 1.2, (3.0 * height + 0.3) * rows + 0.2)
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     palette = np.array(colours(len(class_names)))
@@ -52,7 +52,7 @@ def decision_regions(
         panel.set(title=name, xlim=extent[:2], ylim=extent[2:], aspect="equal")
     for panel in panels[len(probabilities) :]:
         panel.remove()
-    for panel in panels[max(0, len(probabilities) - columns) : len(probabilities)]:  # with nothing below
+    for panel in panels[max(0, len(probabilities) - columns) : len(probabilities)]:  # no panel below
         panel.xaxis.set_tick_params(labelbottom=True)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper")
     said = ", ".join(f"{name} ({_shares(p, class_names)})" for name, p in probabilities.items())

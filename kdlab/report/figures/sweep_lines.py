@@ -1,4 +1,4 @@
-"""The lines of a sweep: accuracy over one key, a line for each setting of the others, error bars over seeds."""
+"""Draw a sweep's lines: accuracy over one key, with a line for each combination of the others."""
 
 from collections.abc import Sequence
 
@@ -13,18 +13,18 @@ from kdlab.report.figures.palette import line_styles
 from kdlab.report.rows import GROUPS
 from kdlab.report.settings import accuracy_on_test, assigned, at, combinations, keys_of
 
-CORRECTIONS = {"none": "as it is", "prior": "correction prior"}
+CORRECTIONS = {"none": "uncorrected", "prior": "correction prior"}
 
 
 @in_style
 def lines(settings: pd.DataFrame, baseline: pd.DataFrame | None = None) -> Figure:
-    """Draw an arm's test accuracy over a swept key (temperature, if it is one), with its standard deviation over seeds.
+    """Draw an arm's test accuracy over a swept key (temperature if swept), with standard deviations over seeds.
 
-    Panels: all, seen and unseen classes across, as they are and after bias correction down.
+    Columns of panels: all, seen and unseen classes. Rows of panels: before and after bias correction.
 
     Args:
-        settings: of one arm, which differ in at least one key.
-        baseline: the settings of the baseline, drawn as grey dashes for comparison.
+        settings: one arm's rows from `settings_of`; its settings must differ in at least one key.
+        baseline: the baseline's rows, drawn as dashed grey lines.
 
     Raises:
         ValueError: when the settings do not differ.
@@ -49,7 +49,7 @@ def lines(settings: pd.DataFrame, baseline: pd.DataFrame | None = None) -> Figur
                 if (mean := means.get((group, correction))) is not None:
                     axis.axhline(mean, label=label, color="0.5", linestyle=(0, (4, 2 + 2 * i)))
             axis.set(title=f"{group} classes, {CORRECTIONS[correction]}", xlabel=across, ylabel="test accuracy, %")
-            axis.set_xticks(range(len(places)), places)  # evenly spaced, since swept values seldom are
+            axis.set_xticks(range(len(places)), places)  # evenly spaced: swept values rarely are
             low, high = axis.get_ylim()
             axis.set_ylim(max(low - 0.5, -1.0), min(high + 0.5, 101.0))
             axis.grid()
@@ -65,7 +65,10 @@ def lines(settings: pd.DataFrame, baseline: pd.DataFrame | None = None) -> Figur
 
 
 def _lines(axis: Axes, stats: pd.DataFrame, labels: Sequence[str]) -> None:
-    """Draw the lines that follow each other in `stats`: mean and standard deviation, NaN where there is no point."""
+    """Draw lines with error bars from `stats`, which holds all points of the first line, then of the second, and so on.
+
+    Columns: mean and standard deviation; a point without results is NaN.
+    """
     lines = stats.to_numpy().reshape(len(labels), -1, 2)
     for line, label, style in zip(lines, labels, line_styles(len(labels)), strict=True):
         (known,) = np.isfinite(line[:, 0]).nonzero()
@@ -76,7 +79,7 @@ def _lines(axis: Axes, stats: pd.DataFrame, labels: Sequence[str]) -> None:
 
 
 def _references(baseline: pd.DataFrame | None) -> dict[str, "pd.Series[float]"]:
-    """Return for each setting of the baseline, by its label, the mean accuracy of (classes, correction)."""
+    """Return the mean accuracies by (classes, correction) of each of the baseline's settings, by their labels."""
     if baseline is None:
         return {}
     keys = keys_of(baseline)

@@ -1,4 +1,4 @@
-"""What temperature does to a teacher's answers: the figures of its soft targets."""
+"""Draw a teacher's soft targets: what temperature does to them, and which classes they consider similar."""
 
 import math
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ def entropies(logits: Tensor, temperature: float) -> Tensor:
 
 
 def mean_soft_targets(logits: Tensor, labels: Tensor, temperature: float) -> Tensor:
-    """Return for each true class the mean soft target at T: (N, C), (N,) → (C, C), rows sum to 1.
+    """Return the mean soft target at T of each true class: (N, C), (N,) → (C, C), rows sum to 1.
 
     The row of a class without samples is NaN.
     """
@@ -48,9 +48,9 @@ def mean_soft_targets(logits: Tensor, labels: Tensor, temperature: float) -> Ten
 
 
 def telling_samples(logits: Tensor, labels: Tensor, classes: Sequence[int]) -> list[int]:
-    """Return for each of these classes the sample that the teacher gets right with the least certainty at T = 1.
+    """Return, for each of these classes, the sample that the teacher gets right with the lowest confidence at T = 1.
 
-    Where it gets none of a class right, that class is left out.
+    Classes without a right answer are left out.
     """
     probability, choice = logits.softmax(dim=1).max(dim=1)
     found = []
@@ -71,18 +71,18 @@ def softened_targets(
     temperatures: Sequence[float] = TEMPERATURES,
     held_out: Sequence[int] = (),
 ) -> Figure:
-    """Draw the teacher's softened distribution σ(z / T) over the classes for some samples, a column a temperature.
+    """Draw the teacher's soft targets softmax(z / T): a row of panels for each sample, a column for each temperature.
 
     Args:
-        logits: (N, C), the teacher's for the samples to be drawn, a row of panels each.
-        labels: (N,), their classes; the bar of a sample's own class is drawn in another colour.
-        class_names: C names; those of `held_out` are marked with a star.
-        images: (N, …, H, W) uint8, drawn at the left; None for samples that are no images.
+        logits: (N, C), the teacher's logits of the samples to draw.
+        labels: (N,), their classes; the bar of a sample's own class has another colour.
+        class_names: C names; a star marks those of `held_out`.
+        images: (N, …, H, W) uint8, drawn on the left; None if the samples are not images.
         temperatures: T of each column.
-        held_out: classes that the students never see.
+        held_out: classes that no student sees.
 
     Raises:
-        ValueError: for no sample.
+        ValueError: when there is no sample.
     """
     if not len(logits):
         raise ValueError("there is no sample to draw")
@@ -107,7 +107,7 @@ def softened_targets(
     own, others = Patch(color=TEACHER, label="its own class"), Patch(color=SEEN, label="the others")
     figure.legend(handles=[own, others], loc="outside lower right", ncols=2)
     star = " A star marks a class that no student sees." if held_out else ""
-    return described(figure, f"The teacher's softened distribution over the classes.{star} {' '.join(said)}")
+    return described(figure, f"The teacher's soft targets at several temperatures.{star} {' '.join(said)}")
 
 
 def _bars(panel: Axes, p: Tensor, label: int, class_names: list[str]) -> None:
@@ -127,11 +127,11 @@ def _in_words(logits: Tensor, label: int, class_names: Sequence[str], temperatur
 
 @in_style
 def target_entropy(logits: Tensor, *, used: Sequence[float] = ()) -> Figure:
-    """Draw the entropy of the soft targets over the temperature: median, and the middle 50 and 90 % of the samples.
+    """Draw the entropy of the soft targets over the temperature: median, and ranges of 50 and 90 % of the samples.
 
     Args:
         logits: (N, C), the teacher's.
-        used: the temperatures of the run's soft targets, marked.
+        used: the temperatures of the run's soft targets; they are marked.
     """
     temperatures = torch.logspace(math.log10(0.5), math.log10(50), 41).tolist()
     levels = torch.tensor([0.05, 0.25, 0.5, 0.75, 0.95], dtype=torch.float64)
@@ -153,8 +153,8 @@ def target_entropy(logits: Tensor, *, used: Sequence[float] = ()) -> Figure:
     panel.grid()
     figure.legend(loc="outside right upper")
     said = ", ".join(f"{float(entropies(logits, t).median()):.2g} at T = {t:g}" for t in TEMPERATURES)
-    what = "Line: entropy of the teacher's soft targets over temperature"
-    return described(figure, f"{what}. Its median is {said} nats; a uniform target has {most:.2f}.")
+    what = "Line: entropy of the teacher's soft targets over the temperature"
+    return described(figure, f"{what}. Its median is {said} nats; that of a uniform target is {most:.2f}.")
 
 
 @in_style
@@ -166,16 +166,16 @@ def class_similarity(
     class_names: Sequence[str],
     held_out: Sequence[int] = (),
 ) -> Figure:
-    """Draw the similarity of classes that the soft targets hold: the mean soft target of each true class.
+    """Draw which classes the soft targets consider similar: the mean soft target of each true class, in per cent.
 
-    The diagonal, which would outshine all else, is left without colour. Cells are in per cent.
+    The diagonal has no colour: its large values would hide the differences between the others.
 
     Args:
         logits: (N, C), the teacher's.
         labels: (N,).
-        temperature: of the soft targets.
-        class_names: C names; those of `held_out` are marked with a star.
-        held_out: classes that the students never see.
+        temperature: T of the soft targets.
+        class_names: C names; a star marks those of `held_out`.
+        held_out: classes that no student sees.
     """
     means = mean_soft_targets(logits, labels, temperature)
     others = means.clone().fill_diagonal_(math.nan)
@@ -194,7 +194,7 @@ def class_similarity(
     most = others.nan_to_num(0).flatten().topk(min(5, others.numel() - len(others)))
     pairs = (divmod(int(i), len(means)) for i in most.indices)
     said = ", ".join(f"samples of {class_names[a]} get {means[a, b]:.1%} for {class_names[b]}" for a, b in pairs)
-    return described(figure, f"Mean soft target of each true class at T = {temperature:g}. The most alike: {said}.")
+    return described(figure, f"Mean soft target of each true class at T = {temperature:g}. The most similar: {said}.")
 
 
 def _per_cent(p: float) -> str:
