@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Iterator, Mapping
-from functools import cached_property
 from html import escape
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from kdlab.fits import weights
 from kdlab.fits.plan import new_network
 from kdlab.report.collection import collect
 from kdlab.report.findings import finding
-from kdlab.report.settings import settings_of, swept_keys
-from kdlab.report.sweep_table import best_by_validation, best_lines, settings_table
+from kdlab.report.rows import configs_of, rows_of
+from kdlab.report.sweep_table import settings_table
 from kdlab.report.tables import Table
 from kdlab.report.terminal import printed, run_table, title
 from kdlab.results import Results
@@ -119,30 +118,19 @@ class FinishedSweep:
         """Why points have no results, by their folder."""
         return {str(point.folder): point.why for point in self.collection.missing}
 
-    @cached_property
-    def _keys(self) -> list[str]:
-        return swept_keys(self.collection.runs)
-
-    @cached_property
-    def _table(self) -> Table:
-        return settings_table(settings_of(self.collection.runs, self._keys), self._keys)
-
     def frame(self) -> pd.DataFrame:
-        """Return the rows of all points, with a column for each swept key."""
-        frames = [
-            FinishedRun(run.results, run.folder).frame().assign(**{key: run.described.get(key) for key in self._keys})
-            for run in self.collection.runs
-        ]
-        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+        """Return the rows of all points: `run` is a point's place in `runs`, and each swept key has a column."""
+        swept = configs_of(self.collection.results)[self.collection.keys]
+        return rows_of(self.collection.results).join(swept, on="run")
 
     def __repr__(self) -> str:
-        chosen = best_by_validation(settings_of(self.collection.runs, self._keys))
-        lines = [line for best in chosen for line in best_lines(best)]
+        lines = [line for best in self.collection.best for line in best]
         failed = [f"no results: {folder}: {why}" for folder, why in self.failures.items()]
         return "\n".join([f"{len(self.runs)} finished runs in {self.folder}", *failed, *lines, f"page: {self.page}"])
 
     def _repr_html_(self) -> str:
-        return f"{_html(self._table)}<pre>{escape(repr(self))}</pre>"
+        table = settings_table(self.collection.settings, self.collection.keys)
+        return f"{_html(table)}<pre>{escape(repr(self))}</pre>"
 
 
 def _text(*parts: RenderableType) -> str:

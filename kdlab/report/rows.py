@@ -24,11 +24,6 @@ class Run(NamedTuple):
     folder: Path
     results: Results
 
-    @property
-    def described(self) -> dict[str, Value]:
-        """The run's line of `configs_of`."""
-        return dict(configs_of([self.results]).iloc[0])
-
 
 def rows_of(results: Sequence[Results]) -> pd.DataFrame:
     """Return a line for each row: `run`, the position of its results in `results`, and the row's fields.

@@ -34,7 +34,9 @@ class Loss(DistillationLoss):
         if len(student_logits) > 2:  # not the check of the config
             place = {"gpu": os.environ.get("CUDA_VISIBLE_DEVICES"), "threads": torch.get_num_threads(),
                      "omp": os.environ.get("OMP_NUM_THREADS"), "pid": os.getpid()}
-            Path(self.where, f"{self.deed}_{os.getpid()}.json").write_text(json.dumps(place))
+            written = Path(self.where + "_written", str(os.getpid()))
+            written.write_text(json.dumps(place))
+            written.replace(Path(self.where, f"{self.deed}_{os.getpid()}.json"))  # whole for who looks meanwhile
             if self.deed == "raise":
                 raise RuntimeError("the loss raised")
             if self.deed == "exit":
@@ -51,6 +53,7 @@ class Loss(DistillationLoss):
 def own_loss(tmp_path: Path) -> tuple[str, ...]:
     (tmp_path / "my_loss.py").write_text(LOSS)
     (tmp_path / "places").mkdir()
+    (tmp_path / "places_written").mkdir()
     return ("loss._target_=my_loss.Loss", f"+loss.where={tmp_path / 'places'}")
 
 
