@@ -61,12 +61,31 @@ def fit(
         KeyboardInterrupt: on Ctrl-C.
         Terminated: on SIGTERM.
     """
-    if checkpoint is None and hardware.devices > 1:  # the processes hand over their results through it
+    with _handed_over_by(checkpoint, hardware) as path:
+        return _fit(name, module, data, max_epochs, seed, hardware, board, patience, path)
+
+
+@contextmanager
+def _handed_over_by(checkpoint: Path | None, hardware: Hardware) -> Iterator[Path | None]:
+    """Give the checkpoint's file: several devices need one, since their processes hand over their results by it."""
+    if checkpoint or hardware.devices == 1:
+        yield checkpoint
+    else:
         with tempfile.TemporaryDirectory() as scratch:
-            return fit(
-                name, module, data, max_epochs=max_epochs, seed=seed, hardware=hardware, board=board,
-                patience=patience, checkpoint=Path(scratch) / "epoch.ckpt",
-            )  # fmt: skip
+            yield Path(scratch) / "epoch.ckpt"
+
+
+def _fit(
+    name: str,
+    module: TrainedNetwork,
+    data: ClassificationData,
+    max_epochs: int,
+    seed: int,
+    hardware: Hardware,
+    board: Path,
+    patience: int | None,
+    checkpoint: Path | None,
+) -> tuple[int, float]:
     data.setup()
     best, each_epoch = BestEpoch(), CheckpointEachEpoch(checkpoint)
     selection = [] if patience is None else [best, EarlyStopping("val/accuracy_seen", mode="max", patience=patience)]
