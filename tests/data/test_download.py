@@ -229,11 +229,12 @@ def test_cifar10_is_fetched_and_its_archive_removed(serve, tmp_path, monkeypatch
 
 
 FETCH_MNIST = """
-import sys
+import signal, sys
 from torchvision.datasets import MNIST
 from kdlab.data import MNISTData
 
 MNIST.mirrors = sys.argv[1:]
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs ignore
 try:
     MNISTData(root="data").read()
 except KeyboardInterrupt:
