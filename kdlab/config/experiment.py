@@ -96,7 +96,7 @@ class EvaluationSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class StoreSettings:
-    """Where finished fits are kept (None: nowhere), and whether earlier ones are trained anew."""
+    """The folder that keeps finished fits (None: keep none), and whether to retrain earlier ones."""
 
     folder: str | None
     refresh: bool

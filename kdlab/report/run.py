@@ -147,7 +147,7 @@ def _soft_targets(context: Context, fits: Fits, measured: Measured, results: Res
 
 
 def temperatures(recipes: Mapping[str, Recipe], results: Results) -> list[float]:
-    """Return the temperatures of the students' soft targets from a teacher; the one that arms share comes first."""
+    """Return the temperatures at which students match a teacher's soft targets, the shared one first."""
     losses = [
         recipe.loss
         for recipe in recipes.values()
