@@ -100,6 +100,7 @@ def _run(experiment: Experiment, context: Context, command: str) -> Ended:
     trained: dict[str, Trained] = {}
     for names in generations(experiment.recipes):
         trained |= zip(names, obtain([plans[name] for name in names], context, trained), strict=True)
+    context.forget_teachers()
     fits = {name: trained[name] for name in plans}
 
     measured = measure_networks(context, fits, experiment.evaluation)

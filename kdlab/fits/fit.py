@@ -102,6 +102,7 @@ def _fit(
     if patience is not None:
         module.net.load_state_dict(best.weights)
         log.info("%s: epoch %d had the highest validation accuracy, %.2f%%", name, best.epoch, 100 * best.accuracy)
+    data.trainer = module.trainer = None  # would keep the best epoch's weights and all of Lightning's loops alive
     module.net.cpu().eval()
     module.curve = [(epoch, figure, float(value)) for epoch, figure, value in module.curve]
     return epochs, seconds

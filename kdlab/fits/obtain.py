@@ -43,23 +43,27 @@ def obtain(plans: Sequence[Plan], context: Context, earlier: Mapping[str, Traine
 
 def _obtain(plan: Plan, context: Context, earlier: Mapping[str, Trained]) -> Trained:
     of_run = context.folder / "checkpoints" / f"{plan.name}.pt"
-    if plan.given:
-        log.info("%s: weights of %s, content key %s", plan.name, plan.given, plan.key)
-        trained = _trained(plan, [], epochs=0, seconds=0.0, reused=True)
+    if context.store is None:
+        trained = _given(plan) if plan.given else _train(plan, context, earlier, resume=None)
         weights.save(trained.net, of_run)
-    elif context.store is None:
-        trained = _train(plan, context, earlier, resume=None)
-        weights.save(trained.net, of_run)
-    else:
-        with context.locked(plan.key, plan.name):
-            entry = context.store.find(plan.key)
-            if entry:
-                trained = _reuse(plan, context, entry)
-            else:
-                trained = _train(plan, context, earlier, resume=context.store.checkpoint(plan.key))
-                _keep(plan, trained, context.store)
-            weights.link(context.store.entry(plan.key).weights, of_run)
+        return trained
+    with context.locked(plan.key, plan.name):
+        entry = context.store.find(plan.key)
+        if plan.given:
+            trained = _given(plan)
+        elif entry:
+            trained = _reuse(plan, context, entry)
+        else:
+            trained = _train(plan, context, earlier, resume=context.store.checkpoint(plan.key))
+        if entry is None:
+            _keep(plan, trained, context.store)
+        weights.copy(context.store.entry(plan.key).weights, of_run)
     return trained
+
+
+def _given(plan: Plan) -> Trained:
+    log.info("%s: weights of %s, content key %s", plan.name, plan.given, plan.key)
+    return _trained(plan, [], epochs=0, seconds=0.0, reused=True)
 
 
 def _reuse(plan: Plan, context: Context, entry: Entry) -> Trained:
@@ -150,7 +154,7 @@ def _teacher(plan: Plan, recipe: StudentRecipe, context: Context, earlier: Mappi
     match recipe.learns_from.source:
         case "teacher":
             teacher = earlier[recipe.teacher[0]]
-            return LiveTeacher(teacher.net) if live else CachedTeacher(context.train_logits(teacher))
+            return LiveTeacher(teacher.net) if live else context.cached_teacher(teacher)
         case "bayes":
             rule = context.data.bayes_rule
             assert rule

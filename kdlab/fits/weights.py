@@ -1,7 +1,7 @@
 """A network's weights as files: state_dicts, in which nothing but tensors is pickled."""
 
+import fcntl
 import hashlib
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +15,8 @@ from kdlab.errors import KdlabError
 from kdlab.files import whole
 
 SHOWN = 5
+# The Linux request that makes one file share the blocks of another (Btrfs, XFS, and others).
+FICLONE = 0x40049409
 
 
 class CheckpointError(KdlabError):
@@ -29,15 +31,17 @@ def save(net: nn.Module, path: Path) -> None:
         torch.save(net.state_dict(), file)
 
 
-def link(weights: Path, path: Path) -> None:
-    """Link a file of weights to `path`; copy it where the file system has no links."""
+def copy(weights: Path, path: Path) -> None:
+    """Copy a file of weights to `path`, without using space for it where the file system can share blocks.
+
+    A hard link would let whoever writes over one name in place change the file under all others.
+    """
     path.parent.mkdir(exist_ok=True)
-    path.unlink(missing_ok=True)  # os.link does not replace
-    try:
-        os.link(weights, path)
-    except OSError:
-        with whole(path) as scratch:
-            shutil.copyfile(weights, scratch)
+    with whole(path) as scratch, weights.open("rb") as source, scratch.open("wb") as target:
+        try:
+            fcntl.ioctl(target, FICLONE, source.fileno())
+        except OSError:
+            shutil.copyfileobj(source, target)
 
 
 def load(net: nn.Module, path: Path) -> None:

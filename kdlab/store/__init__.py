@@ -1,6 +1,7 @@
 """Finished fits by content key: trained once, reused by every later run. Called by `kdlab.fits.obtain`.
 
-    outputs/store/<key>/                a finished fit: weights.pt, config.json, metrics.json, curves.csv, SHA256SUMS
+    outputs/store/<key>/                a finished fit: weights.pt, config.json, metrics.json, curves.csv, SHA256SUMS;
+                                        of a teacher also its logits for the training set, once a student needed them
     outputs/store/.unfinished/<key>/    the checkpoint from which an interrupted fit resumes
     outputs/store/.locks/<key>.lock     locked by the process that trains the fit
 
@@ -13,7 +14,7 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,10 +22,12 @@ from typing import Any, NamedTuple
 from filelock import FileLock, Timeout
 
 from kdlab.errors import KdlabError
+from kdlab.files import whole
 from kdlab.hashing import short_hash
 
 FILES = ("config.json", "curves.csv", "metrics.json", "weights.pt")
 SUMS = "SHA256SUMS"
+LOGITS = "train_logits.safetensors"
 
 log = logging.getLogger(__name__)
 
@@ -73,15 +76,28 @@ class Entry(NamedTuple):
         """Return the size on disk in bytes."""
         return size_of(self.folder)
 
+    @property
+    def logits(self) -> Path | None:
+        """The file of a teacher's logits for the training set; None if it was not kept, or is damaged."""
+        path = self.folder / LOGITS
+        try:
+            return path if self.sums().get(LOGITS) == _sha256(path) else None
+        except (OSError, ValueError):
+            return None
+
+    def sums(self) -> dict[str, str]:
+        """Return the checksum of each file, as it was written."""
+        lines = [line.split("  ", 1) for line in (self.folder / SUMS).read_text().splitlines()]
+        return {name: digest for digest, name in lines}
+
     def damage(self) -> list[str]:
         """Return a line for each damaged file; none for an intact entry."""
         try:
-            lines = [line.split("  ", 1) for line in (self.folder / SUMS).read_text().splitlines()]
-            listed = {name: digest for digest, name in lines}
+            listed = self.sums()
         except (OSError, ValueError) as error:
             return [f"{SUMS} cannot be read: {error}"]
         found = []
-        for name in FILES:
+        for name in dict.fromkeys([*FILES, *listed]):
             path = self.folder / name
             if not path.is_file():
                 found.append(f"{name} is missing")
@@ -161,13 +177,23 @@ class Store:
         scratch = Path(tempfile.mkdtemp(prefix="entry-", dir=self._unfinished(key)))
         yield scratch
         scratch.chmod(0o755)
-        sums = "".join(f"{_sha256(scratch / name)}  {name}\n" for name in FILES)
-        (scratch / SUMS).write_text(sums)
+        _write_sums({name: _sha256(scratch / name) for name in FILES}, scratch / SUMS)
         target = self.folder / key
         if target.exists():
             _remove(target)
         scratch.rename(target)
         _remove(self._unfinished(key))
+
+    @contextmanager
+    def adding_logits(self, key: str) -> Iterator[Path]:
+        """Give a file for a teacher's logits; add it to the entry when the block ends. The caller holds the lock."""
+        folder = self.entry(key).folder
+        with whole(folder / LOGITS) as scratch:
+            yield scratch
+        # Listed last: a process that is killed before leaves a file that nobody reads.
+        with whole(folder / SUMS) as scratch:
+            _write_sums(self.entry(key).sums() | {LOGITS: _sha256(folder / LOGITS)}, scratch)
+            shutil.copystat(folder / SUMS, scratch)  # the entry is as old as before
 
     def checkpoint(self, key: str) -> Path:
         """Return the file from which an interrupted fit resumes; delete it if it is older than `redo_before`."""
@@ -222,6 +248,10 @@ def _remove(folder: Path) -> None:
         aside = Path(tempfile.mkdtemp(prefix=".removed-", dir=folder.parent))
         folder.rename(aside / folder.name)
         shutil.rmtree(aside)
+
+
+def _write_sums(sums: Mapping[str, str], path: Path) -> None:
+    path.write_text("".join(f"{digest}  {name}\n" for name, digest in sums.items()))
 
 
 def _sha256(path: Path) -> str:

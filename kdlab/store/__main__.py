@@ -72,7 +72,10 @@ def _described(entry: Entry) -> tuple[str, str, str, str, str]:
 def _what(recipe: dict[str, Any]) -> str:
     """Return the network, the targets, and the numbers that are usually swept."""
     loss = [f"{name}={value}" for name, value in recipe.get("loss", {}).items() if name[0] != "_"]
-    numbers = [*loss, f"lr={recipe['optimizer'].get('lr', 'default')}", f"seed={recipe['seed']}"]
+    if "weights" in recipe:
+        numbers = ["given weights"]
+    else:
+        numbers = [*loss, f"lr={recipe['optimizer'].get('lr', 'default')}", f"seed={recipe['seed']}"]
     net = [f"{name}={value}" for name, value in recipe["net"].items() if name == "widths"]
     kind = str(recipe["net"]["_target_"]).rpartition(".")[2]
     return " ".join([kind, *net, recipe.get("targets", ""), *numbers]).replace("  ", " ")

@@ -1,0 +1,115 @@
+"""What a run takes from the store: fits, and what a teacher says of the training set."""
+
+import gc
+import weakref
+from pathlib import Path
+
+import torch
+from hydra import compose, initialize_config_dir
+from lightning import Trainer
+from safetensors.torch import load_file, save_file
+
+from kdlab.pipeline import run
+from kdlab.results import Results
+from kdlab.store import LOGITS, SUMS, Entry, Store
+from kdlab.train import CONFIGS
+
+BLOBS = (
+    "data=blobs", "data.classes=3", "trainer=cpu", "name=x", "model@teacher.net=mlp_4", "model@student.net=mlp_4",
+    "teacher.max_epochs=1", "student.max_epochs=2", "data.train_samples=200", "data.test_samples=100", "store.folder=store",
+)  # fmt: skip
+
+
+def go(folder: str, *overrides: str, targets: str = "teacher_soft") -> Results:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        config = compose("train", [*BLOBS, f"+arms.soft.targets={targets}", *overrides])
+    return run(config, Path(folder))[0]
+
+
+def entry_of(results: Results, arm: str) -> Entry:
+    (key,) = (fit.key for fit in results.fits if fit.arm == arm)
+    return Store(Path("store")).entry(key)
+
+
+def test_a_teachers_logits_are_kept_beside_its_weights_and_listed_with_them():
+    entry = entry_of(go("run"), "teacher")
+    logits = load_file(entry.folder / LOGITS)["logits"]
+    assert logits.shape == (200, 3)
+    assert entry.damage() == []
+    assert LOGITS in (entry.folder / SUMS).read_text()
+
+
+def test_a_later_run_takes_the_logits_that_are_kept():
+    entry = entry_of(go("first"), "teacher")
+    with Store(Path("store")).adding_logits(entry.key) as path:
+        save_file({"logits": torch.zeros(200, 3)}, path)
+    from_the_store, computed = (go(folder, "loss.alpha=1", f"store.folder={store}") for folder, store in (
+        ("second", "store"), ("third", "null"),
+    ))  # fmt: skip
+    assert from_the_store.find("soft", "all", "nll") != computed.find("soft", "all", "nll")
+
+
+def test_an_entry_is_as_old_with_logits_as_without():
+    entry = entry_of(go("run", targets="truth"), "teacher")
+    before = entry.finished
+    go("soft")
+    assert entry.logits
+    assert entry.finished == before
+
+
+def test_damaged_logits_are_found_and_redone(caplog):
+    first = go("first")
+    entry = entry_of(first, "teacher")
+    sound = (entry.folder / LOGITS).read_bytes()
+    (entry.folder / LOGITS).write_bytes(sound[:-1] + b"!")
+    assert entry.damage() == [f"{LOGITS} does not match {SUMS}"]
+    second = go("second", "loss.temperature=2")
+    assert LOGITS in caplog.text
+    assert (entry.folder / LOGITS).read_bytes() == sound
+    assert [fit.reused for fit in second.fits] == [False, False]
+
+
+def test_logits_that_a_killed_process_did_not_list_are_not_read():
+    entry = entry_of(go("first", targets="truth"), "teacher")
+    (entry.folder / LOGITS).write_bytes(b"half")
+    assert entry.logits is None
+    assert entry.damage() == []
+    go("second")
+    assert entry.logits
+
+
+def test_logits_of_given_weights_are_kept_too():
+    trained = go("first", "store=off")
+    given = go("second", "teacher.checkpoint=first/checkpoints/teacher.pt")
+    entry = entry_of(given, "teacher")
+    assert entry.logits
+    assert entry.damage() == []
+    assert given.find("teacher", "all", "nll") == trained.find("teacher", "all", "nll")
+    again = go("third", "teacher.checkpoint=first/checkpoints/teacher.pt", "loss.temperature=2")
+    assert [fit.reused for fit in again.fits] == [True, False]
+
+
+def test_writing_over_the_weights_of_a_run_damages_neither_the_store_nor_another_run():
+    first, _ = go("first"), go("second")
+    for name in ("teacher", "soft"):
+        before = Path(f"second/checkpoints/{name}.pt").read_bytes()
+        torch.save({}, f"first/checkpoints/{name}.pt")
+        assert entry_of(first, name).damage() == []
+        assert Path(f"second/checkpoints/{name}.pt").read_bytes() == before
+
+
+def test_a_fit_leaves_no_trainer_behind_for_the_next(monkeypatch):
+    earlier: list[weakref.ref] = []
+    alive = []
+    begin = Trainer.__init__
+
+    def noted(self, *arguments, **named):
+        gc.collect()
+        alive.extend(trainer for trainer in earlier if trainer())
+        earlier.append(weakref.ref(self))
+        begin(self, *arguments, **named)
+
+    monkeypatch.setattr(Trainer, "__init__", noted)
+    go("run", "+arms.again.seed=1")
+    assert len(earlier) == 3
+    assert alive == []
