@@ -16,7 +16,8 @@ from kdlab.train import CONFIGS
 
 BLOBS = (
     "data=blobs", "data.classes=3", "trainer=cpu", "name=x", "model@teacher.net=mlp_4", "model@student.net=mlp_4",
-    "teacher.max_epochs=1", "student.max_epochs=2", "data.train_samples=200", "data.test_samples=100", "store.folder=store",
+    "teacher.max_epochs=1", "student.max_epochs=2", "data.train_samples=200", "data.test_samples=100",
+    "store.folder=store",
 )  # fmt: skip
 
 
