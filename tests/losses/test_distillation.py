@@ -149,6 +149,35 @@ def test_gradient_approaches_logit_matching_as_the_temperature_grows(logits):
 
 
 @pytest.mark.parametrize("soft_loss", SOFT_LOSSES)
+@pytest.mark.parametrize("temperature", [0.01, 100.0, 1e3, 1e5])
+def test_value_and_gradient_are_right_to_float32_at_any_temperature(logits, soft_loss, temperature):
+    student, teacher, targets = logits
+    loss = DistillationLoss(temperature, 1.0, soft_loss)
+    value, gradient = evaluate(loss, logits)
+    expected, exact = evaluate(loss, (student.double(), teacher.double(), targets))
+    assert value == pytest.approx(expected, rel=1e-6)
+    torch.testing.assert_close(gradient.double(), exact, rtol=1e-5, atol=1e-7)
+    if temperature > 100 and soft_loss == "kl":
+        assert value == pytest.approx(evaluate(DistillationLoss(1.0, 1.0, "logit_mse"), logits)[0], rel=0.01)
+
+
+@pytest.mark.parametrize("soft_loss", SOFT_LOSSES)
+def test_many_students_are_one_batched_loss_by_vmap(logits, soft_loss):
+    student, teacher, targets = logits
+    loss = DistillationLoss(1000.0, 0.5, soft_loss)
+
+    def total(z: Tensor) -> Tensor:
+        return loss(student_logits=z, teacher_logits=teacher, targets=targets).total
+
+    stacked = torch.stack([student, 2 * student, teacher])
+    gradients, values = torch.vmap(torch.func.grad_and_value(total))(stacked)
+    for z, value, gradient in zip(stacked, values, gradients, strict=True):
+        alone, expected = evaluate(loss, (z, teacher, targets))
+        assert value.item() == pytest.approx(alone, rel=1e-6, abs=1e-7)
+        torch.testing.assert_close(gradient, expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("soft_loss", SOFT_LOSSES)
 @pytest.mark.parametrize("temperature", [1.0, 20.0])
 def test_finite_at_extreme_logits(soft_loss, temperature):
     student = torch.tensor([[1e4, -1e4, 0.0], [-1e4, 1e4, 1e4]])
