@@ -106,7 +106,9 @@ def _run(experiment: Experiment, context: Context, command: str) -> Ended:
     measured = measure_networks(context, fits, experiment.evaluation)
     if experiment.evaluation.cost:
         measured.rows.extend(cost_rows(fits, context.folder / "checkpoints", context.data))
-    results = msgspec.structs.replace(planned, fits=[fit.record for fit in fits.values()], rows=measured.rows)
+    results = msgspec.structs.replace(
+        planned, fits=[fit.record for fit in fits.values()], rows=measured.rows, notes=measured.notes
+    )
     write_curves({name: fit.curve for name, fit in fits.items()}, context.folder / "curves.csv")
     drawn = with_page and _drawn(context, fits, measured, results)
     if lines := comparison_lines(results):

@@ -74,7 +74,10 @@ class Inputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
-    """All results of a run; `equations` holds each fit's loss, `inputs` what its networks take."""
+    """All results of a run; `equations` holds each fit's loss, `inputs` what its networks take.
+
+    `notes` are sentences that a reader of the rows must know, such as why a correction is missing.
+    """
 
     experiment: str
     dataset: str
@@ -86,6 +89,7 @@ class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
     rows: list[Row]
     equations: dict[str, str] = {}
     inputs: Inputs | None = None
+    notes: list[str] = []
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -12,6 +12,13 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp, softmax
 from torch import Tensor
 
+# The largest difference between a wanted and a fitted mean probability.
+TOLERANCE = 1e-6
+
+
+class NoOffsets(ValueError):
+    """Logits and a prior for which correction `prior` has no offsets."""
+
 
 def class_prior(logits: Tensor) -> Tensor:
     """Return the mean predicted probability (C,) of each class over logits (N, C): a class prior without any label."""
@@ -37,15 +44,15 @@ def prior_offsets(logits: Tensor, prior: Tensor, held_out: Sequence[int], *, sha
         (C,) float32, 0 for the seen classes.
 
     Raises:
-        ValueError: when a held-out class's prior is not in (0, 1).
+        NoOffsets: when a held-out class's prior is not in (0, 1), or when no offsets match it.
     """
     held = list(held_out)
     z = logits.double().numpy()
     pi = prior.double().numpy()[held]
     if not (np.all(pi > 0) and pi.sum() < 1):
-        raise ValueError(
-            f"the prior of the held-out classes {held} is {pi.tolist()}: each must be above 0, all below 1"
-        )
+        raise NoOffsets(f"the prior of the held-out classes {held} is {pi.tolist()}: each must be above 0, all below 1")
+    if not np.isfinite(z).all():
+        raise NoOffsets("not all logits are finite")
     # Column j of `spread` says which logits parameter j moves.
     spread = np.zeros((z.shape[1], 1 if shared else len(held)))
     spread[held, 0 if shared else np.arange(len(held))] = 1
@@ -64,6 +71,9 @@ def prior_offsets(logits: Tensor, prior: Tensor, held_out: Sequence[int], *, sha
     log_odds = _logit_of_mean(z, spread)
     start = np.log(wanted) - np.log1p(-wanted) - log_odds
     fitted = minimize(objective, start, jac=True, hess=hessian, method="trust-exact", options={"gtol": 1e-10}).x
+    difference = np.abs(objective(fitted)[1]).max()
+    if not difference < TOLERANCE:
+        raise NoOffsets(f"the mean probabilities of {held} that come nearest to the prior differ by {difference:.2g}")
     return torch.from_numpy(spread @ fitted).float()
 
 

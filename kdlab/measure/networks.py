@@ -9,19 +9,20 @@ from kdlab.config.experiment import TEACHER, EvaluationSettings
 from kdlab.data import ClassificationData
 from kdlab.fits.context import Context
 from kdlab.fits.trained import Trained
-from kdlab.measure.correction import class_prior, oracle_offsets, prior_offsets
+from kdlab.measure.correction import NoOffsets, class_prior, oracle_offsets, prior_offsets
 from kdlab.measure.metrics import measure, offset_rows
 from kdlab.results import Correction, Row
 
 
 class Measured(NamedTuple):
-    """The rows, and the tensors that figures need.
+    """The rows, what a reader must know of them, and the tensors that figures need.
 
     `logits` holds each network's logits (N, C) on `Results.shown_split`, `prior_offsets` the offsets (C,) of correction
     `prior`.
     """
 
     rows: list[Row]
+    notes: list[str]
     logits: dict[str, Tensor]
     prior_offsets: dict[str, Tensor]
 
@@ -38,11 +39,15 @@ def measure_networks(context: Context, fits: Mapping[str, Trained], settings: Ev
     `prior` sees no label: its class prior is the mean probability that the student's teacher predicts on the same
     unlabelled inputs on which the student's is matched to it. `oracle` is fitted to the labels that it is then measured
     on, as the 2015 paper did: the best that one offset shared by all held-out classes can do, and no result one may
-    claim. The Bayes rule, where the data know it, is measured as `bayes`.
+    claim. A student for which `prior` has no offsets lacks these rows, and a note says why. The Bayes rule, where the
+    data know it, is measured as `bayes`.
     """
     data = context.data
     rows = [*_bayes_error_rows(data)]
-    priors = _fit_prior_offsets(context, fits, rows, shared=settings.prior_offsets == "shared")
+    priors, notes = _fit_prior_offsets(context, fits, shared=settings.prior_offsets == "shared")
+    place, inputs = data.unlabelled()
+    for name, fitted in priors.items():
+        rows += offset_rows(name, place, "prior", fitted, fits[name].held_out, len(inputs))
     subjects = {name: _Subject(it.net, it.held_out, teacher_of(it)) for name, it in fits.items()}
     if data.bayes_rule:
         subjects["bayes"] = _Subject(data.bayes_rule, [], TEACHER)
@@ -55,8 +60,9 @@ def measure_networks(context: Context, fits: Mapping[str, Trained], settings: Ev
         for name, it in subjects.items():
             offsets: dict[Correction, Tensor | float] = {"none": 0.0}
             if name in priors:
-                oracle = oracle_offsets(logits[name], labels, it.held_out)
-                offsets |= {"prior": priors[name], "oracle": oracle}
+                offsets["prior"] = priors[name]
+            if it.held_out:
+                offsets["oracle"] = oracle = oracle_offsets(logits[name], labels, it.held_out)
                 rows += offset_rows(name, split, "oracle", oracle, it.held_out, len(labels))
             for correction, offset in offsets.items():
                 rows += measure(
@@ -70,7 +76,7 @@ def measure_networks(context: Context, fits: Mapping[str, Trained], settings: Ev
                     correction=correction,
                     log_posterior=logits.get("bayes"),
                 )
-    return Measured(rows, shown, priors)
+    return Measured(rows, notes, shown, priors)
 
 
 def teacher_of(fit: Trained) -> str:
@@ -79,21 +85,28 @@ def teacher_of(fit: Trained) -> str:
 
 
 def _fit_prior_offsets(
-    context: Context, fits: Mapping[str, Trained], rows: list[Row], *, shared: bool
-) -> dict[str, Tensor]:
-    """Fit correction `prior` of each student with unseen classes, and add its offsets to `rows`."""
-    split, inputs = context.data.unlabelled()
+    context: Context, fits: Mapping[str, Trained], *, shared: bool
+) -> tuple[dict[str, Tensor], list[str]]:
+    """Fit correction `prior` of each student with unseen classes; return offsets (C,), and a note for each without."""
+    inputs = context.data.unlabelled()[1]
     priors: dict[str, Tensor] = {}
-    offsets = {}
+    offsets: dict[str, Tensor] = {}
+    notes = []
     for name, fit in fits.items():
         if not fit.held_out:
             continue
         source = _knows_all(fit, fits)
         if source not in priors:
             priors[source] = class_prior(context.logits(fits[source].net, inputs))
-        offsets[name] = prior_offsets(context.logits(fit.net, inputs), priors[source], fit.held_out, shared=shared)
-        rows += offset_rows(name, split, "prior", offsets[name], fit.held_out, len(inputs))
-    return offsets
+        try:
+            offsets[name] = prior_offsets(context.logits(fit.net, inputs), priors[source], fit.held_out, shared=shared)
+        except NoOffsets as error:
+            classes = ", ".join(context.data.class_names[c] for c in fit.held_out)
+            notes.append(
+                f"{name} is not corrected by `prior`, which gives it the mean probability of {source} for {classes}: "
+                f"{error}"
+            )
+    return offsets, notes
 
 
 def _knows_all(fit: Trained, fits: Mapping[str, Trained]) -> str:

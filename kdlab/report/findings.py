@@ -33,8 +33,9 @@ def _counts(errors: dict[str, Row]) -> str:
 def _unseen(results: Results, arm: str) -> Row | None:
     """Return the row of a student's accuracy on classes that it never saw; None if it saw all classes."""
     # `unseen` rows of a student that saw all classes are for comparison; only other students have a correction.
-    corrected = results.find(arm, "unseen", "accuracy", "prior", results.shown_split)
-    return results.find(arm, "unseen", "accuracy", split=results.shown_split) if corrected else None
+    split = results.shown_split
+    corrected = any(results.find(arm, "unseen", "accuracy", correction, split) for correction in ("prior", "oracle"))
+    return results.find(arm, "unseen", "accuracy", split=split) if corrected else None
 
 
 def _of_unseen(results: Results, unseen: dict[str, Row]) -> str:

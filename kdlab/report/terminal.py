@@ -15,16 +15,17 @@ from kdlab.results import Results
 
 
 def summary(results: Results) -> Group:
-    """Return the run's title and its outcome as a table."""
-    return Group(title(results), printed(outcome_table(results)))
+    """Return the run's title, its outcome as a table, and its notes."""
+    return Group(title(results), printed(outcome_table(results)), *(Text(f"note: {note}") for note in results.notes))
 
 
 def print_run(results: Results, page: Path | None, logdir: Path) -> None:
-    """Print one table, the finding, the page's path, and the command that shows the curves."""
+    """Print one table, the finding, the notes, the page's path, and the command that shows the curves."""
     console = Console()
     console.print(Group(title(results), printed(run_table(results))))
-    say = {"found": finding(results), "page": page, "curves": f"tensorboard --logdir {logdir}"}
-    for what, text in say.items():
+    notes = [("note", note) for note in results.notes]
+    say = [("found", finding(results)), *notes, ("page", page), ("curves", f"tensorboard --logdir {logdir}")]
+    for what, text in say:
         if text is not None:
             console.print(f"{what + ':':<8}{text}", soft_wrap=True, highlight=False, markup=False)
 

@@ -5,7 +5,7 @@ import inspect
 import pytest
 import torch
 
-from kdlab.measure.correction import oracle_offsets, prior_offsets
+from kdlab.measure.correction import NoOffsets, oracle_offsets, prior_offsets
 
 
 @pytest.fixture
@@ -60,8 +60,16 @@ def test_prior_can_see_no_label():
 
 @pytest.mark.parametrize("prior", [[0.0, 1.0], [1.0, 0.0], [float("nan"), 0.5]])
 def test_an_impossible_prior_is_refused(prior):
-    with pytest.raises(ValueError, match="must be above 0"):
+    with pytest.raises(NoOffsets, match="must be above 0"):
         prior_offsets(torch.zeros(4, 2), torch.tensor(prior), [0])
+
+
+@pytest.mark.parametrize(("logits", "why"), [(1e30, r"differ by 0\.2"), (float("nan"), "not all logits are finite")])
+def test_a_prior_that_no_offset_can_match_is_refused_rather_than_missed(logits, why):
+    # At 1e30 the mean probability is 0, 1/2 or 1, whatever the offset.
+    z = torch.tensor([[logits, 0.0], [-logits, 0.0]])
+    with pytest.raises(NoOffsets, match=why):
+        prior_offsets(z, torch.tensor([0.3, 0.7]), [0])
 
 
 def errors(logits: torch.Tensor, labels: torch.Tensor, offset: float, held_out: list[int]) -> int:

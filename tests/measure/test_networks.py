@@ -72,6 +72,19 @@ def test_every_student_is_compared_with_its_own_teacher_and_teachers_with_the_fi
         assert found(rows, arm, "agreement") == pytest.approx(share), arm
 
 
+@pytest.mark.parametrize("bias", [-1e5, 1e5])
+def test_a_teacher_that_never_or_always_says_the_held_out_class_costs_the_prior_alone_and_a_note_says_so(bias):
+    torch.manual_seed(0)
+    fits = {"teacher": trained("teacher"), "student": trained("student", held_out=[2], teacher="teacher")}
+    with torch.no_grad():
+        fits["teacher"].net.bias[2] = bias
+    measured = measure_networks(Context(blobs(), CPU, Path()), fits, SETTINGS)
+    assert {row.correction for row in measured.rows if row.arm == "student"} == {"none", "oracle"}
+    assert not measured.prior_offsets
+    (note,) = measured.notes
+    assert note.startswith("student is not corrected by `prior`, which gives it the mean probability of teacher for 2:")
+
+
 def test_the_class_prior_comes_from_the_nearest_teacher_that_has_seen_all_classes():
     torch.manual_seed(0)
     fits = {

@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -49,6 +50,13 @@ DARK_KNOWLEDGE = [
     *rows("distilled", "none", all=75, seen=3, unseen=72),
     *rows("distilled", "prior", all=20, seen=4, unseen=16),
 ]
+
+
+def test_what_a_reader_must_know_stands_below_the_table():
+    found = msgspec.structs.replace(results(DARK_KNOWLEDGE), notes=["distilled is not corrected by `prior` [0.0]"])
+    console = Console(file=io.StringIO(), width=80)
+    console.print(summary(found))
+    assert console.file.getvalue().splitlines()[-1] == "note: distilled is not corrected by `prior` [0.0]"
 
 
 def test_every_arm_group_and_correction_is_shown_with_its_numbers():

@@ -71,9 +71,9 @@ def unseen_accuracy(results: Results) -> Figure:
     said = []
     for i, ((correction, label), colour) in enumerate(zip(CORRECTIONS.items(), colours(3), strict=True)):
         rows = [results.find(arm, "unseen", "accuracy", correction, split) for arm in arms]
-        heights = [row.value if row else 0.0 for row in rows]
-        panel.bar([x + (i - 1) * width for x in range(len(arms))], heights, width, label=label, color=colour)
-        said.append(f"{label}: " + ", ".join(f"{arm} {y:.1%}" for arm, y in zip(arms, heights, strict=True)))
+        heights = {x: row.value for x, row in enumerate(rows) if row}
+        panel.bar([x + (i - 1) * width for x in heights], list(heights.values()), width, label=label, color=colour)
+        said.append(f"{label}: " + ", ".join(f"{arms[x]} {y:.1%}" for x, y in heights.items()))
     panel.set_xticks(range(len(arms)), arms, rotation=30 if len(arms) > 6 else 0)
     panel.set(ylabel=f"{split} accuracy on unseen classes", ylim=(0, 1))
     panel.yaxis.set_major_formatter(PercentFormatter(1))
