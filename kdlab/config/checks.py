@@ -16,7 +16,7 @@ def run_problems(config: Plain, *, in_sweep: bool) -> list[str]:
     """Return a line for each problem; `in_sweep` says whether the config is that of one point of a sweep."""
     return [
         *_evaluation_problems(config),
-        *comparison_problems(config["comparison"]),
+        *comparison_problems(config["comparison"], config),
         *_name_problems(config),
         *_device_problems(config, in_sweep),
         *_store_problems(config["store"]),

@@ -1,12 +1,14 @@
 """The schema of an experiment's `comparison`: published figures beside a run's own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from kdlab.limits import is_finite
 from kdlab.results import SPLITS, Correction
 
-KEYS = ("source", "dataset", "rows")
+KEYS = ("source", "dataset", "about", "rows")
+# Below these, a key that the config lacks is none of another network, loss, …, or of an arm that was taken out.
+VARIABLE = ("net", "augment", "optimizer", "schedule", "loss", "arms", "teachers")
 DEFAULTS = {"split": "test", "classes": "all", "correction": "none", "source": None}
 ROW_KEYS = ("show", "arm", "metric", *DEFAULTS)
 METRICS = (
@@ -20,15 +22,49 @@ CHOICES = {
 }
 
 
-def comparison_problems(comparison: Any) -> Iterator[str]:
-    """Yield what is wrong with a `comparison`; None is none."""
+def comparison_problems(comparison: Any, config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the `comparison` of a config; None is none."""
     if comparison is None:
         return
-    if not (isinstance(comparison, dict) and set(comparison) == set(KEYS) and isinstance(comparison["rows"], list)):
-        yield f"comparison={comparison}: must be null, or have the keys {', '.join(KEYS)}, the last of them a list"
+    known = isinstance(comparison, dict) and {"about", *comparison} == set(KEYS)
+    if not (known and isinstance(comparison["rows"], list)):
+        yield (
+            f"comparison={comparison}: must be null, or have the keys {', '.join(KEYS)}: `rows` is a list, and `about` "
+            "may be left out"
+        )
         return
+    yield from _about_problems(comparison.get("about"), config)
     for i, row in enumerate(comparison["rows"]):
         yield from _row_problems(f"comparison.rows[{i}]", row)
+
+
+def value_at(config: Mapping[str, Any], key: str) -> Any:
+    """Return a config's value at a dotted key.
+
+    Raises:
+        KeyError: with the path that the config lacks.
+    """
+    value: Any = config
+    names = key.split(".")
+    for i, name in enumerate(names):
+        if not (isinstance(value, Mapping) and name in value):
+            raise KeyError(".".join(names[: i + 1]))
+        value = value[name]
+    return value
+
+
+def _about_problems(about: Any, config: Mapping[str, Any]) -> Iterator[str]:
+    if about is not None and not isinstance(about, dict):
+        example = "{data.held_out_classes: [3]}"
+        yield f"comparison.about={about}: must be a mapping of the config's keys, such as {example}"
+        return
+    for key in about or ():
+        try:
+            value_at(config, str(key))
+        except KeyError as error:
+            (missing,) = error.args
+            if not any(part in VARIABLE for part in missing.split(".")[:-1]):
+                yield f"comparison.about.{key}: the config has no key {missing}"
 
 
 def _row_problems(at: str, row: Any) -> Iterator[str]:

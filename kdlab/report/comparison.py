@@ -1,10 +1,16 @@
-"""Compare a run with published numbers: the experiment's `comparison` as a table and as a CSV file."""
+"""Compare a run with published numbers: the experiment's `comparison` as a table and as a CSV file.
 
+A published number stands beside a run's own only where the run did what the source did: on the same data set, with the
+config that `about` states.
+"""
+
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kdlab.config.comparison import DEFAULTS
+from kdlab.config.comparison import DEFAULTS, value_at
 from kdlab.files import write_csv
+from kdlab.report.rows import GROUPS
 from kdlab.report.tables import Table, per_cent
 from kdlab.results import Results
 
@@ -29,10 +35,59 @@ def comparison_lines(results: Results) -> list[Line]:
     """Return the lines of the experiment's comparison; an empty list if it has no comparison.
 
     `metric` is a row's metric, `correct` (n − errors) or `error_rate` (errors / n). A list of `classes` gives the mean
-    over these classes.
+    over these classes. Arms that the comparison does not name follow, with what it shows of others. If the run did not
+    do what the source did, see `left_out`, lines have no source's value.
     """
-    comparison = results.config.get("comparison") or {"rows": []}
-    return [_line(results, DEFAULTS | row) for row in comparison["rows"]]
+    comparison = results.config.get("comparison")
+    if not comparison:
+        return []
+    lines = [_line(results, DEFAULTS | row) for row in comparison["rows"]]
+    lines += _unnamed(results, lines)
+    return [line._replace(source=None) for line in lines] if left_out(results) else lines
+
+
+def left_out(results: Results) -> str:
+    """Return why the source's values are left out: in what the run differs from the source; else an empty text."""
+    comparison = results.config["comparison"]
+    if all(row.get("source") is None for row in comparison["rows"]):
+        return ""
+    dataset = comparison["dataset"]
+    found = [] if dataset == results.dataset else [f"for {dataset}, and this run is on {results.dataset}"]
+    for key, wanted in (comparison.get("about") or {}).items():
+        try:
+            own = value_at(results.config, key)
+        except KeyError:
+            found.append(f"for {key}={_as_typed(wanted)}, which this run's config lacks")
+            continue
+        if _same(key, wanted, results) != _same(key, own, results):
+            found.append(f"for {key}={_as_typed(wanted)}, and this run has {_as_typed(own)}")
+    return "; ".join(found)
+
+
+def _same(key: str, value: Any, results: Results) -> Any:
+    """Return a value as it is compared: classes, which may be given by index or by name, as a set of names."""
+    if key.endswith("held_out_classes") and isinstance(value, list | None):
+        names = results.inputs.class_names if results.inputs else []
+        return {names[it] if isinstance(it, int) and it < len(names) else str(it) for it in value or ()}
+    return value
+
+
+def _as_typed(value: Any) -> str:
+    return f"[{','.join(map(str, value))}]" if isinstance(value, list) else str(value)
+
+
+def _unnamed(results: Results, lines: Sequence[Line]) -> Iterator[Line]:
+    """Yield lines for arms that none of `lines` names: for each what they show of others, and this run has of it."""
+    places = dict.fromkeys((it.split, it.classes, it.correction, it.metric) for it in lines if it.classes in GROUPS)
+    named = {line.arm for line in lines}
+    for arm in (fit.arm for fit in results.fits if fit.arm not in named):
+        for split, classes, correction, metric in places or [(results.shown_split, "all", "none", "accuracy")]:
+            where = [f" on {classes}"] if classes != "all" else []
+            where += [f", {word}" for word in (split, correction) if word not in ("test", "none", "cost")]
+            row = {"arm": arm, "split": split, "classes": classes, "correction": correction, "metric": metric}
+            line = _line(results, DEFAULTS | row | {"show": f"{arm} {metric}{''.join(where)}"})
+            if line.kdlab is not None:
+                yield line
 
 
 def _line(results: Results, row: dict[str, Any]) -> Line:
@@ -58,12 +113,13 @@ def _value(results: Results, row: dict[str, Any], classes: str) -> float | None:
 def write_comparison(results: Results, lines: list[Line], path: Path) -> None:
     """Write the lines as a CSV file; missing values are blank.
 
-    `source_dataset` and `dataset` are the data sets of the source and of this run.
+    `source_dataset` and `dataset` are the data sets of the source and of this run; `left_out` says why the source's
+    values are.
     """
-    about = results.config["comparison"]["dataset"], results.dataset
+    about = results.config["comparison"]["dataset"], results.dataset, left_out(results)
     write_csv(
         path,
-        [*Line._fields, "source_dataset", "dataset"],
+        [*Line._fields, "source_dataset", "dataset", "left_out"],
         ([*line[:-2], _plain(line.source), _plain(line.kdlab), *about] for line in lines),
     )
 
@@ -75,11 +131,12 @@ def _plain(value: float | None) -> float | str:
 
 
 def comparison_table(results: Results, lines: list[Line]) -> Table:
-    """Return the lines as a table; the caption names the source."""
-    about = results.config["comparison"]
-    other = "" if about["dataset"] == results.dataset else f" (its numbers are for {about['dataset']})"
+    """Return the lines as a table; the caption names the source, and says why its values are left out."""
+    caption = f"source: {results.config['comparison']['source']}"
+    if why := left_out(results):
+        caption += f"; its figures are left out: they are {why}"
     rows = [[line.show, _written(line.source, line.metric), _written(line.kdlab, line.metric)] for line in lines]
-    return Table("comparison", f"source: {about['source']}{other}", ["what", "source", "kdlab"], rows)
+    return Table("comparison", caption, ["what", "source", "kdlab"], rows)
 
 
 def _written(value: float | None, metric: str) -> str:

@@ -98,6 +98,10 @@ def test_a_right_config_passes(overrides):
          " classes, correction, source"),
         ("comparison.rows.0.source=many", "comparison.rows[0].source=many: must be a finite number, or left out"
          " where the source has none"),
+        ("comparison.about=3", "comparison.about=3: must be a mapping of the config's keys, such as"
+         " {data.held_out_classes: [3]}"),
+        ("+comparison.about={data.held_out_clases: [3]}", "comparison.about.data.held_out_clases: the config has no key"
+         " data.held_out_clases"),
         ("trainer.accelerator=tpu", "trainer.accelerator=tpu: must be one of auto, cpu, gpu"),
         ("trainer.precision=8", "trainer.precision=8: must be one of auto, 32-true, bf16-mixed"),
         ("trainer.devices=0", "trainer.devices=0: must be an integer of at least 1"),

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from kdlab.report.comparison import comparison_lines, comparison_table, write_comparison
 from kdlab.report.terminal import printed
-from kdlab.results import Fit, Results, Row
+from kdlab.results import Fit, Inputs, Results, Row
 
 ROWS = [
     {"show": "teacher errors", "arm": "teacher", "metric": "errors", "source": 67},
@@ -30,7 +30,8 @@ def results(**comparison: object) -> Results:
     ]
     settings = {"source": "someone 2015", "dataset": "mnist", "rows": ROWS} | comparison
     fits = [Fit(arm, "0", False, 1, 1.0, 1) for arm in ("teacher", "student")]
-    return Results("x", "mnist", 0, [], {"comparison": settings}, {}, fits, rows)
+    inputs = Inputs([1, 28, 28], list("0123456789"), None)
+    return Results("x", "mnist", 0, [], {"comparison": settings}, {}, fits, rows, inputs=inputs)
 
 
 def test_each_line_holds_the_sources_figure_and_the_runs():
@@ -62,17 +63,63 @@ def test_the_csv_file_leaves_blank_what_there_is_not(tmp_path):
     assert {(row["source_dataset"], row["dataset"]) for row in table} == {("mnist", "mnist")}
 
 
-@pytest.mark.parametrize("dataset", ["mnist", "cifar10"])
-def test_the_printed_table_has_both_columns_and_says_when_the_source_is_about_other_data(dataset):
+def printed_lines(found: Results) -> tuple[str, dict[str, list[str]]]:
     out = io.StringIO()
-    found = results(dataset=dataset)
     Console(file=out, width=100).print(printed(comparison_table(found, comparison_lines(found))))
-    text = out.getvalue()
+    cells = [[cell.strip() for cell in line.split("│")] for line in out.getvalue().splitlines() if "│" in line]
+    return " ".join(out.getvalue().split()), {first: rest for first, *rest in cells}
+
+
+def test_the_printed_table_has_both_columns():
+    text, lines = printed_lines(results())
     assert "source: someone 2015" in text
-    assert ("its numbers are for cifar10" in text) == (dataset == "cifar10")
-    cells = [[cell.strip() for cell in line.split("│")] for line in text.splitlines() if "│" in line]
-    lines = {first: rest for first, *rest in cells}
+    assert "left out" not in text
     assert lines["teacher errors"] == ["67", "70"]
     assert lines["error rate, prior"] == ["", "13.20 %"]
     assert lines["mean of 1 and 2"] == ["50.00 %", "62.50 %"]
     assert lines["right, train"] == ["59,926", "59,926"]
+
+
+THREE_HELD_OUT = {"data.held_out_classes": [3], "student.net.widths": [800]}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "about", "data", "reason"),
+    [
+        ("mnist", THREE_HELD_OUT, {"held_out_classes": ["3"]}, ""),  # the class of that name is the third
+        ("cifar10", {}, {}, "for cifar10, and this run is on mnist"),
+        ("mnist", THREE_HELD_OUT, {"held_out_classes": [7, 8]},
+         "for data.held_out_classes=[3], and this run has [7,8]"),
+        ("mnist", {"data.held_out_classes": [30]}, {"held_out_classes": []},  # other data have fewer classes
+         "for data.held_out_classes=[30], and this run has []"),
+        ("mnist", {"student.net.depth": 3}, {}, "for student.net.depth=3, which this run's config lacks"),
+    ],
+)  # fmt: skip
+def test_a_sources_figures_stand_beside_a_result_only_where_the_run_did_what_the_source_did(
+    tmp_path, dataset, about, data, reason
+):
+    found = results(dataset=dataset, about=about)
+    found.config.update(data=data, student={"net": {"widths": [800]}})
+    text, lines = printed_lines(found)
+    assert [lines["teacher errors"], lines["right, train"]] == (
+        [["", "70"], ["", "59,926"]] if reason else [["67", "70"], ["59,926", "59,926"]]
+    )
+    assert (f"its figures are left out: they are {reason}" if reason else "someone 2015 what") in text
+    write_comparison(found, comparison_lines(found), tmp_path / "comparison.csv")
+    with (tmp_path / "comparison.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert table[0]["source"] == ("" if reason else "67")
+    assert {row["left_out"] for row in table} == {reason}
+
+
+def test_an_arm_that_the_comparison_does_not_name_is_shown_with_what_it_shows_of_others():
+    found = results()
+    found.fits.append(Fit("mine", "0", False, 1, 1.0, 1))
+    found.rows.extend(
+        [Row("mine", "test", "all", "none", "errors", 9, 10), Row("mine", "test", "all", "prior", "errors", 8, 10)]
+    )
+    _, lines = printed_lines(found)
+    assert {name: line for name, line in lines.items() if name.startswith("mine")} == {
+        "mine errors": ["", "9"],
+        "mine error_rate, prior": ["", "80.00 %"],
+    }

@@ -156,7 +156,7 @@ def test_the_tables_hold_the_numbers_of_results_json(run, opened):
             assert shown == pytest.approx(results.find(arm, group, "accuracy", correction).value, abs=6e-5)
             assert int(errors) == results.find(arm, group, "errors", correction).value
     compared = {line[0]: line[1:] for line in table(page, "comparison")[1:]}
-    assert compared["distilled errors, oracle"][0] == "109"
+    assert compared["distilled errors, oracle"][0] == ""  # the source's is of other data
     assert int(compared["distilled errors"][1]) == results.find("distilled", "all", "errors").value
     for name, *cells in table(page, "per_class")[1:]:
         for arm, cell in zip(("teacher", "baseline", "distilled"), cells, strict=True):
