@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -65,28 +64,15 @@ def test_a_corrupt_file_is_answered_with_its_name_and_no_traceback(kdlab_train, 
     assert "Traceback" not in done.stderr
 
 
-def test_ctrl_c_ends_cleanly(tmp_path):
-    # Where the tests themselves run in the background, the shell has them ignore Ctrl-C, and children inherit that.
-    heeding_ctrl_c = (
-        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
-        "os.execv(sys.executable, [sys.executable, '-m', 'kdlab.train', *sys.argv[1:]])"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", heeding_ctrl_c, "+experiment=dark_knowledge", "data=digits", "teacher.max_epochs=1000"],
-        cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
-    ) as process:  # fmt: skip
-        too_long = threading.Timer(90, process.kill)
-        too_long.start()
-        seen = ""
-        for line in process.stderr:
-            seen += line
-            if "teacher: training on" in line:
-                time.sleep(2)
-                process.send_signal(signal.SIGINT)
-                break
-        seen += process.stderr.read()
-        too_long.cancel()
-    assert process.returncode == 130
+def test_ctrl_c_ends_cleanly(commands, tmp_path):
+    command = commands.start("+experiment=dark_knowledge", "data=digits", "teacher.max_epochs=1000", folder=tmp_path)
+    while "teacher: training on" not in command.stderr():
+        assert command.poll() is None
+        time.sleep(0.05)
+    time.sleep(0.5)
+    command.send_signal(signal.SIGINT)
+    _, seen = command.communicate(timeout=30)
+    assert command.returncode == 130
     assert "Interrupted" in seen
     assert "Traceback" not in seen
     assert results_of(tmp_path) == []

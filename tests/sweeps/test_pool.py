@@ -4,8 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -140,17 +138,6 @@ def test_several_devices_for_one_fit_are_refused_in_a_sweep(kdlab_train, tmp_pat
     assert points(sweep_of(tmp_path)) == []
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    heeding_ctrl_c = (
-        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
-        "os.execv(sys.executable, [sys.executable, '-m', 'kdlab.train', *sys.argv[1:]])"
-    )
-    return subprocess.Popen(
-        [sys.executable, "-c", heeding_ctrl_c, *arguments], cwd=folder, stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
 def until(condition, seconds=90.0):
     end = time.monotonic() + seconds
     while not condition():
@@ -169,13 +156,14 @@ def alive(pid: int) -> bool:
     ("how", "slots"),
     [(signal.SIGINT, 1), (signal.SIGINT, 2), (signal.SIGTERM, 1), (signal.SIGTERM, 2), (signal.SIGKILL, 2)],
 )
-def test_when_the_launcher_is_stopped_so_are_its_jobs(tmp_path, own_loss, how, slots):
-    with start(tmp_path, *TINY, *own_loss, "+loss.deed=wait", "seed=0,1", f"hydra.launcher.slots={slots}") as process:
-        until(lambda: len(list((tmp_path / "places").iterdir())) == slots)
-        jobs = [place["pid"] for place in places(tmp_path)]
-        assert all(map(alive, jobs))
-        process.send_signal(how)
-        _, said = process.communicate(timeout=30)
+def test_when_the_launcher_is_stopped_so_are_its_jobs(commands, tmp_path, own_loss, how, slots):
+    arguments = (*TINY, *own_loss, "+loss.deed=wait", "seed=0,1", f"hydra.launcher.slots={slots}")
+    process = commands.start(*arguments, folder=tmp_path)
+    until(lambda: len(list((tmp_path / "places").iterdir())) == slots)
+    jobs = [place["pid"] for place in places(tmp_path)]
+    assert all(map(alive, jobs))
+    process.send_signal(how)
+    _, said = process.communicate(timeout=30)
     until(lambda: not any(map(alive, jobs)), 15)
     if how != signal.SIGKILL:
         assert process.returncode == 128 + how
