@@ -34,8 +34,8 @@ def main() -> None:
     except KdlabError as error:
         sys.exit(str(error))
     Console().print(summary(measured))
-    common = set(stored.config["evaluation"]["splits"]) & {row.split for row in measured.rows}
-    sys.exit(_compare(stored, measured, common))
+    of_run = stored.config["evaluation"]["splits"]
+    sys.exit(_compare(stored, measured, set(of_run) & set(arguments.splits or of_run)))
 
 
 def reproduce(folder: Path, splits: tuple[str, ...] = ()) -> tuple[Results, Results]:
@@ -59,6 +59,9 @@ def reproduce(folder: Path, splits: tuple[str, ...] = ()) -> tuple[Results, Resu
 def _compare(stored: Results, measured: Results, splits: Set[str]) -> int:
     """Print how the rows of these splits compare; return the exit status."""
     before, now = _rows_of(stored, splits), _rows_of(measured, splits)
+    if not (before or now):
+        print("no row to compare: results.json has none of what was measured now")
+        return 0
     if before == now:
         print(f"all {len(now)} stored rows are reproduced exactly")
         return 0

@@ -1,7 +1,12 @@
 """Limits of single values: what is in range, and the line that says so when it is not."""
 
 import math
+import re
 from numbers import Real
+
+# Names of experiments and arms, which are names of folders and files too. The longest still make one.
+NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
+NAME_RULE = "letters, digits, '_', '-' and '.', 100 at most"
 
 
 def is_integer(value: object, *, least: int = 1) -> bool:

@@ -2,16 +2,19 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from kdlab.errors import KdlabError
 from kdlab.files import write_json
+from kdlab.limits import NAME
 
 SCHEMA_VERSION = 3
 SPLITS = ("train", "val", "test")
 Correction = Literal["none", "prior", "oracle"]
+# Arms' names are names of files.
+Arm = Annotated[str, msgspec.Meta(pattern=rf"\A{NAME.pattern}\Z")]
 
 
 class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,7 +44,7 @@ class Fit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     For a student, `targets` says what it learned from, and `teacher` names the fit that it is compared with.
     """
 
-    arm: str
+    arm: Arm
     key: str
     reused: bool
     epochs: int
@@ -140,6 +143,8 @@ def read(path: Path) -> Results:
         if not 1 <= version <= SCHEMA_VERSION:
             raise InvalidResults(f"{path}: schema_version is {version}, this kdlab reads 1 to {SCHEMA_VERSION}")
         results = msgspec.json.decode(text, type=Results)
+        if strange := sorted({row.arm for row in results.rows} - {"bayes", *(fit.arm for fit in results.fits)}):
+            raise InvalidResults(f"{path}: it has rows, but no fit, of {', '.join(map(repr, strange))}")
         return results if version == SCHEMA_VERSION else _upgraded(results)
     except (OSError, msgspec.MsgspecError, RecursionError) as error:
         raise InvalidResults(f"{path}: not a results.json of schema {SCHEMA_VERSION}: {error}") from error

@@ -14,7 +14,7 @@ RESULTS = Results(
     held_out_classes=[3],
     config={"seed": 0, "nested": {"a": [1, 2]}},
     environment={"torch": "2"},
-    fits=[Fit("teacher", "abc", False, 3, 1.5, 100)],
+    fits=[Fit("teacher", "abc", False, 3, 1.5, 100), Fit("a", "def", False, 3, 1.5, 100)],
     rows=[Row("teacher", "test", "all", "none", "accuracy", 0.5, 10), Row("a", "test", "3", "prior", "errors", 3, 9)],
     equations={"teacher": "L = CE(z_t, y)"},
 )
@@ -76,6 +76,8 @@ def test_a_value_that_is_not_finite_is_refused_and_the_old_file_stays(tmp_path, 
         (lambda c: c["rows"][0].update(correction="magic"), "'magic' - at `\\$.rows.0..correction`"),
         (lambda c: c["rows"][0].update(value="0.5"), "got `str` - at `\\$.rows.0..value`"),
         (lambda c: c["fits"][0].update(reused=0), "got `int` - at `\\$.fits.0..reused`"),
+        (lambda c: c["fits"][0].update(arm="../x"), "matching regex .* - at `\\$.fits.0..arm`"),
+        (lambda c: c["rows"][0].update(arm="../x"), "rows, but no fit, of '../x'"),
         (lambda c: c.update(seed=True), "got `bool` - at `\\$.seed`"),
     ],
 )

@@ -7,8 +7,7 @@ from typing import Any
 from kdlab import hardware
 from kdlab.config.comparison import comparison_problems
 from kdlab.config.recipes import Plain
-from kdlab.config.structure import NAME, NAME_RULE
-from kdlab.limits import boolean, shown
+from kdlab.limits import NAME, NAME_RULE, boolean, shown
 from kdlab.results import SPLITS
 
 

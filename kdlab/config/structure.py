@@ -1,6 +1,5 @@
 """The structure of a config: which keys it must have, and what is missing, unset, unknown or not a mapping."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,11 +17,8 @@ from kdlab.config.experiment import (
 )
 from kdlab.config.recipes import keys_of
 from kdlab.errors import ConfigError
-from kdlab.limits import shown
+from kdlab.limits import NAME, NAME_RULE, shown
 
-# The longest names still make a folder and a file name.
-NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
-NAME_RULE = "letters, digits, '_', '-' and '.', 100 at most"
 # Parts of the student's recipe that stand at the top of the config; the others stand under `student`.
 TOP_LEVEL = ("optimizer", "schedule", "loss", "seed")
 # Sections whose keys are given by a class here; the data set's own class checks those of `data`.
