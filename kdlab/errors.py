@@ -28,7 +28,15 @@ class Terminated(BaseException):
 
 
 class Diverged(KdlabError):
-    """The training loss is not finite any more."""
+    """A training loss, or what came of it, is not finite any more."""
+
+
+class FitsFailed(KdlabError):
+    """Too many fits of a run failed for a result; the message has a line for each."""
+
+
+class DiskFull(KdlabError):
+    """There is no room for a file."""
 
 
 def stop_status(stop: KeyboardInterrupt | Terminated) -> int:

@@ -1,6 +1,8 @@
-"""Files that a reader finds whole or not at all."""
+"""Files that a reader finds whole or not at all, their checksums, and the disk that has no room for them."""
 
 import csv
+import errno
+import hashlib
 import io
 import json
 import os
@@ -9,6 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+SUMS = "SHA256SUMS"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -64,3 +69,49 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
     table.writerow(header)
     table.writerows(rows)
     write_text(text.getvalue(), path)
+
+
+def sha256(path: Path) -> str:
+    """Return a file's checksum."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_sums(folder: Path, names: Iterable[str]) -> None:
+    """Write the checksums of these files below `folder` to its SHA256SUMS, as `sha256sum -c` reads it."""
+    write_text("".join(f"{sha256(folder / name)}  {name}\n" for name in names), folder / SUMS)
+
+
+def read_sums(folder: Path) -> dict[str, str]:
+    """Return the checksum of each file that `write_sums` wrote.
+
+    Raises:
+        OSError, ValueError: when they cannot be read.
+    """
+    lines = [line.split("  ", 1) for line in (folder / SUMS).read_text().splitlines()]
+    return {name: digest for digest, name in lines}
+
+
+def damage(folder: Path, names: Iterable[str] = ()) -> list[str]:
+    """Return a line for each file below `folder` that is not as `write_sums` saw it; `names` must be among them."""
+    try:
+        sums = read_sums(folder)
+    except (OSError, ValueError) as error:
+        return [f"{SUMS} cannot be read: {error}"]
+    found = []
+    for name in dict.fromkeys([*names, *sums]):
+        path = folder / name
+        if not path.is_file():
+            found.append(f"{name} is missing")
+        elif sha256(path) != sums.get(name):
+            found.append(f"{name} does not match {SUMS}")
+    return found
+
+
+def full_disk(error: BaseException | None) -> str | None:
+    """Return what the operating system says of a full disk, if `error` or one that led to it tells of one."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            return f"{error.strerror}{f': {error.filename}' if error.filename else ''}"
+        error = error.__cause__ or error.__context__
+    return None

@@ -1,9 +1,15 @@
-"""The outcome of one point of a sweep; its folder has results.json, failure.txt, or neither yet."""
+"""How a run ends: the stage in which it failed, and for a point of a sweep its outcome.
 
+A point's folder has results.json, failure.txt, both where some of its fits failed, or neither yet.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from kdlab.files import write_text
+from kdlab.errors import DiskFull, KdlabError
+from kdlab.files import full_disk, write_text
 
 FAILURE = "failure.txt"
 LONGEST = 4000
@@ -31,3 +37,26 @@ def failure_of(folder: Path) -> str | None:
     """Return why the point failed; None if it did not."""
     path = folder / FAILURE
     return path.read_text().strip() if path.exists() else None
+
+
+@contextmanager
+def stage(what: str) -> Iterator[None]:
+    """Name the stage of a run in what an error says.
+
+    Raises:
+        DiskFull: where the block met a full disk.
+    """
+    try:
+        yield
+    except KdlabError:  # says what it is about
+        raise
+    except Exception as error:
+        if full := full_disk(error):
+            raise DiskFull(f"{what}: {full}; make room, and the same command goes on") from error
+        error.add_note(f"kdlab failed at this stage: {what}")
+        raise
+
+
+def reason(error: BaseException) -> str:
+    """Return an error's kind and message, and the stage in which it was raised."""
+    return " ".join([f"{type(error).__name__}: {error}", *(f"({note})" for note in getattr(error, "__notes__", []))])

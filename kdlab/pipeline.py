@@ -10,12 +10,13 @@ from filelock import FileLock
 
 from kdlab import hardware
 from kdlab.config.compose import ComposedConfig, as_yaml
-from kdlab.config.experiment import Experiment, StoreSettings
+from kdlab.config.experiment import TEACHER, Experiment, StoreSettings
 from kdlab.config.read import read as read_config
 from kdlab.config.recipes import generations
 from kdlab.curves import write_curves
 from kdlab.data import ClassificationData, load
-from kdlab.files import remove_scratch
+from kdlab.errors import DiskFull, FitsFailed
+from kdlab.files import damage, remove_scratch, write_sums
 from kdlab.fits.boards import hyperparameters, log_outcome, outcome
 from kdlab.fits.context import Context
 from kdlab.fits.objective import equation_of
@@ -25,6 +26,7 @@ from kdlab.fits.trained import Trained
 from kdlab.hashing import code_hash
 from kdlab.measure.cost import cost_rows
 from kdlab.measure.networks import Measured, measure_networks
+from kdlab.outcome import stage
 from kdlab.report import comparison_lines, write_comparison
 from kdlab.report.run import illustrate
 from kdlab.results import Inputs, InvalidResults, Results, Scaling, read, write
@@ -62,11 +64,13 @@ def run(
         ConfigError: when the config is wrong; nothing has been read or trained.
         DataError: when the data set cannot be found, or cannot be used.
         CheckpointError: when the teacher's weights cannot be loaded.
-        Diverged: when the loss of a fit is not finite any more.
+        FitsFailed: when the teacher failed, or each arm; one failed arm is a note in the results of the others.
         StoreError: when the store cannot be used.
+        DiskFull: when there is no room for a file.
     """
     experiment = read_config(config, in_sweep=sweep is not None)
-    data = load(experiment.data)
+    with stage("data"):
+        data = load(experiment.data)
     if data is not experiment.data:
         experiment = read_config(config, data, in_sweep=sweep is not None)
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,8 +90,9 @@ def _store(settings: StoreSettings, began: float) -> Store | None:
 
 
 def _run(experiment: Experiment, context: Context, command: str) -> Ended:
-    plans = plan_fits(experiment.recipes, context)
-    planned = _planned(experiment, plans, context, command)
+    with stage("plan"):
+        plans = plan_fits(experiment.recipes, context)
+        planned = _planned(experiment, plans, context, command)
     with_page = experiment.figures or (experiment.figures is None and context.sweep is None)
     page = context.folder / "report.html"
     earlier = _finished(planned, [plan.key for plan in plans.values()], context)
@@ -97,25 +102,59 @@ def _run(experiment: Experiment, context: Context, command: str) -> Ended:
     remove_scratch(context.folder)
     _announce(experiment, context)
 
-    trained: dict[str, Trained] = {}
-    for names in generations(experiment.recipes):
-        trained |= zip(names, obtain([plans[name] for name in names], context, trained), strict=True)
-    context.forget_teachers()
-    fits = {name: trained[name] for name in plans}
-
-    measured = measure_networks(context, fits, experiment.evaluation)
-    if experiment.evaluation.cost:
-        measured.rows.extend(cost_rows(fits, context.folder / "checkpoints", context.data))
+    fits, failed = _obtained(experiment, plans, context)
+    with stage("evaluation"):
+        measured = measure_networks(context, fits, experiment.evaluation)
+        if experiment.evaluation.cost:
+            measured.rows.extend(cost_rows(fits, context.folder / "checkpoints", context.data))
     results = msgspec.structs.replace(
-        planned, fits=[fit.record for fit in fits.values()], rows=measured.rows, notes=measured.notes
+        planned,
+        fits=[fit.record for fit in fits.values()],
+        rows=measured.rows,
+        notes=[*failed.values(), *measured.notes],
+        failed=failed,
     )
-    write_curves({name: fit.curve for name, fit in fits.items()}, context.folder / "curves.csv")
+    with stage("results"):
+        _write(plans, fits, results, context)
     drawn = with_page and _drawn(context, fits, measured, results)
-    if lines := comparison_lines(results):
-        write_comparison(results, lines, context.folder / "comparison.csv")
-    _log_outcomes(plans, results, context)
-    write(results, context.folder / "results.json")
     return Ended(results, page if drawn else None, trained=not all(fit.reused for fit in results.fits))
+
+
+def _obtained(
+    experiment: Experiment, plans: Mapping[str, Plan], context: Context
+) -> tuple[dict[str, Trained], dict[str, str]]:
+    """Return the fits by name, in the order of the plans, and why others failed.
+
+    Raises:
+        FitsFailed: when the teacher, or each arm, is among them.
+    """
+    trained: dict[str, Trained] = {}
+    failed: dict[str, str] = {}
+    for names in generations(experiment.recipes):
+        found, not_found = obtain([plans[name] for name in names], context, trained)
+        trained |= found
+        failed |= not_found
+    context.forget_teachers()
+    fits = {name: trained[name] for name in plans if name in trained}
+    if failed and (TEACHER in failed or not any(fit.recipe.teacher for fit in fits.values())):
+        raise FitsFailed("\n".join(failed.values()))
+    return fits, failed
+
+
+def _write(plans: Mapping[str, Plan], fits: Mapping[str, Trained], results: Results, context: Context) -> None:
+    """Write all that a run leaves but its page; results.json is the last, and says that the rest is whole."""
+    folder = context.folder
+    write_curves({name: fit.curve for name, fit in fits.items()}, folder / "curves.csv")
+    if lines := comparison_lines(results):
+        write_comparison(results, lines, folder / "comparison.csv")
+    write_sums(folder, ["curves.csv", *(f"checkpoints/{name}.pt" for name in fits)])
+    for name in fits:
+        with context.locked(plans[name].key, name):
+            board = context.board(name, plans[name].key)
+            log_outcome(
+                board, hyperparameters(plans[name], results), outcome(name, results), as_yaml(plans[name].contents)
+            )
+    write(results, folder / "results.json")
 
 
 def _planned(experiment: Experiment, plans: Mapping[str, Plan], context: Context, command: str) -> Results:
@@ -143,18 +182,14 @@ def _inputs(data: ClassificationData) -> Inputs:
 def _drawn(context: Context, fits: Mapping[str, Trained], measured: Measured, results: Results) -> bool:
     """Draw figures and page; return whether that worked. A fault in a figure must not cost the results."""
     try:
-        illustrate(context, fits, measured, results)
+        with stage("figures"):
+            illustrate(context, fits, measured, results)
+    except DiskFull:
+        raise
     except Exception:  # figures meet data that nobody thought of
         log.exception("the figures could not be drawn; python -m kdlab.report %s tries again", context.folder)
         return False
     return True
-
-
-def _log_outcomes(plans: Mapping[str, Plan], results: Results, context: Context) -> None:
-    for name, plan in plans.items():
-        with context.locked(plan.key, name):
-            board = context.board(name, plan.key)
-            log_outcome(board, hyperparameters(plan, results), outcome(name, results), as_yaml(plan.contents))
 
 
 def _finished(planned: Results, keys: list[str], context: Context) -> Results | None:
@@ -169,8 +204,10 @@ def _finished(planned: Results, keys: list[str], context: Context) -> Results | 
         found = None
     redo = context.store is not None and path.stat().st_mtime < context.store.redo_before
     if found and not redo and [fit.key for fit in found.fits] == keys and _asked(found) == _asked(planned):
-        log.info("finished before")
-        return found
+        if not (problems := damage(context.folder)):
+            log.info("finished before")
+            return found
+        log.warning("%s: %s; made anew", context.folder, "; ".join(problems))
     path.unlink()
     return None
 

@@ -79,7 +79,8 @@ class Inputs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """All results of a run; `equations` holds each fit's loss, `inputs` what its networks take.
 
-    `notes` are sentences that a reader of the rows must know, such as why a correction is missing.
+    `notes` are sentences that a reader of the rows must know, such as why a correction is missing. `failed` says why
+    fits by these names have no rows.
     """
 
     experiment: str
@@ -93,6 +94,7 @@ class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
     equations: dict[str, str] = {}
     inputs: Inputs | None = None
     notes: list[str] = []
+    failed: dict[str, str] = {}
     schema_version: int = SCHEMA_VERSION
 
     @property

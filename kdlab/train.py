@@ -16,7 +16,7 @@ from hydra.types import RunMode
 from kdlab.config.commands import repeating
 from kdlab.config.compose import CONFIGS, ComposedConfig, experiments
 from kdlab.errors import KdlabError, Terminated, stop_status
-from kdlab.outcome import LONGEST, Outcome, mark_failed, unmark
+from kdlab.outcome import LONGEST, Outcome, mark_failed, reason, unmark
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,10 @@ def main(config: ComposedConfig) -> Outcome:
         ended = run(config, folder, began=_began(sweep), sweep=sweep, command=repeating(hydra_config, sweep=False))
         if sweep is None:
             print_run(ended.results, ended.page, folder)
-        return Outcome("trained" if ended.trained else "reused")
+        if not ended.results.failed:
+            return Outcome("trained" if ended.trained else "reused")
+        failure = "\n".join(ended.results.failed.values())
+        log.error("%s", failure)
     except KdlabError as error:
         log.error("%s", error)
         failure = str(error)
@@ -50,7 +53,7 @@ def main(config: ComposedConfig) -> Outcome:
         if not sweep:
             raise
         log.exception("failed")
-        failure = f"{type(error).__name__}: {error}"
+        failure = reason(error)
     if not sweep:
         sys.exit(1)
     mark_failed(folder, failure)

@@ -8,8 +8,11 @@ from hydra import compose, initialize_config_dir
 from msgspec.structs import replace
 from torch import nn
 
+from kdlab.errors import FitsFailed
+from kdlab.fits import obtain
 from kdlab.fits import weights as weight_files
 from kdlab.fits.weights import CheckpointError
+from kdlab.outcome import reason
 from kdlab.pipeline import run
 from kdlab.results import Results
 from kdlab.store import Store, StoreError
@@ -23,7 +26,7 @@ BLOBS = [
 
 
 def go(folder: Path, *overrides: str, store: Path | None = None) -> Results:
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     kept_in = f"store.folder={store}" if store else "store=off"
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = compose("train", [*BLOBS, kept_in, *overrides])
@@ -175,3 +178,86 @@ def test_a_store_that_cannot_be_written_to_stops_the_run_before_anything_is_trai
     with pytest.raises(StoreError, match=r"store\.folder=.*: cannot be used"):
         go(tmp_path / "run", "+arms.distilled={}", store=tmp_path / "file" / "below")
     assert not list((tmp_path / "run").iterdir())
+
+
+# When something fails.
+
+
+def test_when_an_arm_diverges_the_others_have_rows_and_a_page_and_a_rerun_tries_it_again(tmp_path):
+    arms = ["+arms.fine={}", "+arms.bad.optimizer.lr=1e30", "+arms.after.teacher=bad", "figures=true"]
+    results = go(tmp_path / "run", *arms, store=tmp_path / "store")
+    assert {row.arm for row in results.rows} == {"bayes", "teacher", "fine"}
+    assert list(results.failed) == ["bad", "after"]
+    assert results.failed["bad"].startswith("bad: the training diverged")
+    assert results.failed["after"] == "after: not trained, since bad failed"
+    assert results.failed["bad"].split(";")[0] in (tmp_path / "run" / "report.html").read_text()
+    assert len(kept(tmp_path / "store")) == 2
+    again = go(tmp_path / "run", *arms, store=tmp_path / "store")
+    assert again.failed == results.failed
+    assert [fit.reused for fit in again.fits] == [True, True]
+
+
+def test_when_the_teacher_diverges_the_run_fails_for_its_reason(tmp_path):
+    with pytest.raises(FitsFailed, match=r"teacher: the training diverged.*\nfine: not trained, since teacher failed"):
+        go(tmp_path / "run", "+arms.fine={}", "teacher.optimizer.lr=1e30")
+    assert not (tmp_path / "run" / "results.json").exists()
+
+
+@pytest.mark.parametrize("lost", ["checkpoints/distilled.pt", "curves.csv"])
+@pytest.mark.parametrize("fault", ["gone", "spoilt"])
+def test_a_finished_run_that_lost_a_file_is_made_anew_from_the_store(tmp_path, lost, fault):
+    first = go(tmp_path / "run", "+arms.distilled={}", store=tmp_path / "store")
+    path = tmp_path / "run" / lost
+    content = path.read_bytes()
+    path.unlink() if fault == "gone" else path.write_bytes(content[:-1])
+    again = go(tmp_path / "run", "+arms.distilled={}", store=tmp_path / "store")
+    assert path.read_bytes() == content
+    assert again.rows == first.rows
+    assert all(fit.reused for fit in again.fits)
+
+
+STAGES = {
+    "data": "kdlab.data.blobs.BlobsData.read",
+    "plan": "kdlab.pipeline.plan_fits",
+    "evaluation": "kdlab.pipeline.measure_networks",
+    "results": "kdlab.pipeline.write_curves",
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_fault_in_a_stage_names_it_and_what_was_finished_is_kept(tmp_path, monkeypatch, stage):
+    def fail(*_, **__):
+        raise RuntimeError("a fault")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(STAGES[stage], fail)
+        with pytest.raises(RuntimeError) as error:
+            go(tmp_path / "run", "+arms.distilled={}", store=tmp_path / "store")
+    assert reason(error.value) == f"RuntimeError: a fault (kdlab failed at this stage: {stage})"
+    fits = 2 if stage in ("evaluation", "results") else 0
+    assert len(kept(tmp_path / "store")) == fits
+    again = go(tmp_path / "run", "+arms.distilled={}", store=tmp_path / "store")
+    assert sum(fit.reused for fit in again.fits) == fits
+
+
+@pytest.mark.parametrize("name", ["teacher", "distilled"])
+def test_a_fault_in_a_fit_names_it_and_what_was_finished_is_kept(tmp_path, monkeypatch, name):
+    def fail(fitted, *arguments, **settings):
+        if fitted == name:
+            raise RuntimeError("a fault")
+        return fit(fitted, *arguments, **settings)
+
+    fit = obtain.fit
+    with monkeypatch.context() as patched:
+        patched.setattr(obtain, "fit", fail)
+        with pytest.raises(FitsFailed, match=f"{name}: failed by RuntimeError: a fault"):
+            go(tmp_path / "run", "+arms.distilled={}", store=tmp_path / "store")
+    assert len(kept(tmp_path / "store")) == (name == "distilled")
+
+
+def test_a_fault_in_a_figure_costs_the_page_alone(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("kdlab.report.run.figures_of", lambda *_: 1 / 0)
+    results = go(tmp_path / "run", "+arms.distilled={}", "figures=true")
+    assert {fit.arm for fit in results.fits} == {"teacher", "distilled"}
+    assert not (tmp_path / "run" / "report.html").exists()
+    assert "the figures could not be drawn" in caplog.text

@@ -45,6 +45,12 @@ def compose_point(
     return composed
 
 
+def one_folder(config: DictConfig) -> bool:
+    """Tell whether a sweep's points would share one folder."""
+    subdir = OmegaConf.to_container(config.hydra.sweep, resolve=False)["subdir"]  # type: ignore[index,call-overload]
+    return not any(f"hydra.job.{part}" in str(subdir) for part in ("num", "id", "override_dirname"))
+
+
 def as_yaml(config: Mapping[str, Any]) -> str:
     """Return a config as it would stand in a file."""
     return OmegaConf.to_yaml(OmegaConf.create(dict(config)))

@@ -10,6 +10,7 @@ from torch import nn
 
 from kdlab.config.experiment import StudentRecipe
 from kdlab.curves import Point, read_curve, write_curve
+from kdlab.errors import Diverged, KdlabError
 from kdlab.files import write_json
 from kdlab.fits import weights
 from kdlab.fits.boards import mark_whole, replay
@@ -20,25 +21,46 @@ from kdlab.fits.plan import Plan
 from kdlab.fits.trained import Trained
 from kdlab.modules import CachedTeacher, Classifier, Distilled, LiveTeacher, Teacher
 from kdlab.modules.trained import TrainedNetwork
+from kdlab.outcome import stage
 from kdlab.results import Fit
 from kdlab.store import Entry, Store
 
 log = logging.getLogger(__name__)
 
 
-def obtain(plans: Sequence[Plan], context: Context, earlier: Mapping[str, Trained]) -> list[Trained]:
-    """Return the planned fits: loaded, reused, or trained and then kept.
+def obtain(
+    plans: Sequence[Plan], context: Context, earlier: Mapping[str, Trained]
+) -> tuple[dict[str, Trained], dict[str, str]]:
+    """Return the planned fits by name: loaded, reused, or trained and then kept; and why others failed.
+
+    A fit fails where its training diverges, where the user's own code raises, and where its teacher failed.
 
     Args:
-        plans: of fits whose teachers are all in `earlier`.
+        plans: of fits whose teachers are in `earlier`, unless they failed.
         context: what all fits of the run share.
         earlier: the finished fits by name.
 
     Raises:
-        Diverged: when the loss of a fit is no longer finite.
+        DiskFull: when there is no room for a file.
         StoreError: when the store cannot be written to.
     """
-    return [_obtain(plan, context, earlier) for plan in plans]
+    found: dict[str, Trained] = {}
+    failed: dict[str, str] = {}
+    for plan in plans:
+        if lost := [teacher for teacher in plan.recipe.teacher if teacher not in earlier]:
+            failed[plan.name] = f"{plan.name}: not trained, since {lost[0]} failed"
+            continue
+        try:
+            with stage(plan.name):
+                found[plan.name] = _obtain(plan, context, earlier)
+        except Diverged as error:
+            failed[plan.name] = str(error)
+        except KdlabError:
+            raise
+        except Exception as error:
+            log.exception("%s: failed", plan.name)
+            failed[plan.name] = f"{plan.name}: failed by {type(error).__name__}: {error}"
+    return found, failed
 
 
 def _obtain(plan: Plan, context: Context, earlier: Mapping[str, Trained]) -> Trained:

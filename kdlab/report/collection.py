@@ -17,7 +17,7 @@ from kdlab.results import InvalidResults, Results, read
 
 
 class Missing(NamedTuple):
-    """A run without results: its overrides, and why it has none."""
+    """A run without results, or without those of some fits: its overrides, and why."""
 
     folder: Path
     overrides: tuple[str, ...]
@@ -36,7 +36,7 @@ UNFINISHED, NOT_BEGUN = "unfinished", "not begun"
 class Collection:
     """The runs below some folders.
 
-    `runs` are finished, `missing` have no results, and `skipped` has a message for each results.json that cannot be
+    `runs` have results, `missing` lack some or all, and `skipped` has a message for each results.json that cannot be
     read. `repeated` counts the runs left out because a later one has the same config.
     """
 
@@ -73,13 +73,17 @@ def collect(folders: Iterable[Path]) -> Collection:
     skipped: list[str] = []
     for folder in folders:
         for path in sorted(folder.rglob("results.json"), key=_natural):
-            if failure_of(path.parent):  # a later try than that of the results
-                continue
+            why = failure_of(path.parent)
             try:
-                runs[path.parent.resolve()] = Run(path.parent, read(path))
+                results = read(path)
+                if why and not results.failed:  # a later try than that of the results
+                    continue
+                runs[path.parent.resolve()] = Run(path.parent, results)
+                why = "\n".join(results.failed.values())
             except InvalidResults as error:
                 skipped.append(str(error))
                 why = "its results.json cannot be read"
+            if why:
                 missing[path.parent.resolve()] = Missing(path.parent, overrides_of(path.parent), why)
         for begun in sorted(folder.rglob(".hydra/overrides.yaml"), key=_natural):
             run = begun.parent.parent
@@ -90,7 +94,7 @@ def collect(folders: Iterable[Path]) -> Collection:
                 run = sweep.parent / str(number)
                 why = failure_of(run) or NOT_BEGUN
                 missing.setdefault(run.resolve(), Missing(run, overrides, why))
-    left = [lack for place, lack in missing.items() if place not in runs]
+    left = [lack for place, lack in missing.items() if place not in runs or runs[place].results.failed]
     latest = _latest(list(runs.values()))
     return Collection(latest, left, skipped, len(runs) - len(latest))
 

@@ -58,7 +58,8 @@ def status_lines(collection: Collection) -> Iterator[str]:
     """Yield the counts of points, then a line for each point without results and each file that cannot be read."""
     failed = [lack for lack in collection.missing if lack.failed]
     unfinished = [lack for lack in collection.missing if not lack.failed]
-    yield f"{len(collection.runs)} finished, {len(failed)} failed, {len(unfinished)} unfinished"
+    finished = sum(not run.results.failed for run in collection.runs)
+    yield f"{finished} finished, {len(failed)} failed, {len(unfinished)} unfinished"
     for lack in (*failed, *unfinished):
         yield _missing_line(lack)
     yield from (f"skipped: {message}" for message in collection.skipped)

@@ -1,31 +1,59 @@
 """The end of a sweep under any launcher: write its report and set the exit status."""
 
+import logging
 import sys
 from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
 
-from kdlab.config.compose import ComposedConfig
+from kdlab.config.compose import ComposedConfig, one_folder
+from kdlab.errors import KdlabError
+
+log = logging.getLogger(__name__)
 
 
 class SweepEnd(Callback):
-    """Writes the report into the sweep's folder; exits with status 1 if a point has no results."""
+    """Writes the report into the sweep's folder; exits with status 1 if a point lacks results, or the report fails.
+
+    Hydra turns any other exception of a callback into a warning.
+    """
+
+    def on_multirun_start(self, config: ComposedConfig, **kwargs: Any) -> None:
+        """Refuse a folder that all points would share."""
+        if one_folder(config):
+            sys.exit(
+                f"hydra.sweep.subdir={config.hydra.sweep.subdir}: all points would be written into one folder; "
+                "leave it out, or let it hold ${hydra.job.num}"
+            )
 
     def on_multirun_end(self, config: ComposedConfig, **kwargs: Any) -> None:
         """Write, print and log the report."""
-        from kdlab.report.collection import collect
-        from kdlab.report.overview import log_overview
-        from kdlab.report.sweep import write_report
-        from kdlab.report.terminal import print_report
-
         sweep = Path(config.hydra.sweep.dir)
-        collection = collect([sweep])
         try:
-            page, report = write_report(collection, sweep), sweep / "report"
-            figures = {path.stem: path.read_bytes() for path in sorted(report.glob("*.png"))}
-            log_overview(sweep / "tensorboard", {"report": (report / "report.md").read_text()}, figures)
-            print_report(collection, page, sweep)
-        finally:
-            if collection.missing:
-                sys.exit(1)
+            whole = _reported(sweep)
+        except KdlabError as error:
+            log.error("%s", error)
+            whole = False
+        except Exception:
+            log.exception("the sweep's report could not be written; python -m kdlab.report %s tries again", sweep)
+            whole = False
+        if not whole:
+            sys.exit(1)
+
+
+def _reported(sweep: Path) -> bool:
+    """Write, print and log the report; return whether no point lacks results."""
+    from kdlab.outcome import stage
+    from kdlab.report.collection import collect
+    from kdlab.report.overview import log_overview
+    from kdlab.report.sweep import write_report
+    from kdlab.report.terminal import print_report
+
+    collection = collect([sweep])
+    with stage(f"the report in {sweep}"):
+        page, report = write_report(collection, sweep), sweep / "report"
+        figures = {path.stem: path.read_bytes() for path in sorted(report.glob("*.png"))}
+        log_overview(sweep / "tensorboard", {"report": (report / "report.md").read_text()}, figures)
+        print_report(collection, page, sweep)
+    return not collection.missing

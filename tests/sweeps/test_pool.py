@@ -77,7 +77,7 @@ def test_a_job_that_raises_exits_is_killed_or_has_a_wrong_config_fails_alone(kdl
     assert points(sweep) == [0]
     why = {i: (sweep / str(i) / "failure.txt").read_text() for i in (1, 2, 4, 6)}
     assert "alpha=7" in why[1]
-    assert why[2] == "RuntimeError: the loss raised\n"
+    assert why[2] == "distilled: failed by RuntimeError: the loss raised\n"
     assert why[4] == "SystemExit: 3\n"
     assert "killed by signal 9" in why[6]
     assert "Traceback" not in done.stderr
