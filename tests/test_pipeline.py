@@ -182,11 +182,13 @@ def test_a_store_that_cannot_be_written_to_stops_the_run_before_anything_is_trai
 
 # When something fails.
 
+SMALL = ("data.classes=2", "teacher.max_epochs=1", "student.max_epochs=1", "+arms.distilled={}")
+
 
 def test_when_an_arm_diverges_the_others_have_rows_and_a_page_and_a_rerun_tries_it_again(tmp_path):
-    arms = ["+arms.fine={}", "+arms.bad.optimizer.lr=1e30", "+arms.after.teacher=bad", "figures=true"]
+    arms = [*SMALL, "+arms.bad.optimizer.lr=1e30", "+arms.after.teacher=bad", "figures=true"]
     results = go(tmp_path / "run", *arms, store=tmp_path / "store")
-    assert {row.arm for row in results.rows} == {"bayes", "teacher", "fine"}
+    assert {row.arm for row in results.rows} == {"bayes", "teacher", "distilled"}
     assert list(results.failed) == ["bad", "after"]
     assert results.failed["bad"].startswith("bad: the training diverged")
     assert results.failed["after"] == "after: not trained, since bad failed"
@@ -198,22 +200,24 @@ def test_when_an_arm_diverges_the_others_have_rows_and_a_page_and_a_rerun_tries_
 
 
 def test_when_the_teacher_diverges_the_run_fails_for_its_reason(tmp_path):
-    with pytest.raises(FitsFailed, match=r"teacher: the training diverged.*\nfine: not trained, since teacher failed"):
-        go(tmp_path / "run", "+arms.fine={}", "teacher.optimizer.lr=1e30")
+    with pytest.raises(
+        FitsFailed, match=r"teacher: the training diverged.*\ndistilled: not trained, since teacher failed"
+    ):
+        go(tmp_path / "run", *SMALL, "teacher.optimizer.lr=1e30")
     assert not (tmp_path / "run" / "results.json").exists()
 
 
-@pytest.mark.parametrize("lost", ["checkpoints/distilled.pt", "curves.csv"])
-@pytest.mark.parametrize("fault", ["gone", "spoilt"])
-def test_a_finished_run_that_lost_a_file_is_made_anew_from_the_store(tmp_path, lost, fault):
-    first = go(tmp_path / "run", "+arms.distilled={}", store=tmp_path / "store")
-    path = tmp_path / "run" / lost
-    content = path.read_bytes()
-    path.unlink() if fault == "gone" else path.write_bytes(content[:-1])
-    again = go(tmp_path / "run", "+arms.distilled={}", store=tmp_path / "store")
-    assert path.read_bytes() == content
-    assert again.rows == first.rows
-    assert all(fit.reused for fit in again.fits)
+def test_a_finished_run_that_lost_a_file_is_made_anew_from_the_store(tmp_path):
+    first = go(tmp_path / "run", *SMALL, store=tmp_path / "store")
+    for lost in ("checkpoints/distilled.pt", "curves.csv", "SHA256SUMS"):
+        for spoil in (lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:-9])):
+            path = tmp_path / "run" / lost
+            content = path.read_bytes()
+            spoil(path)
+            again = go(tmp_path / "run", *SMALL, store=tmp_path / "store")
+            assert path.read_bytes() == content
+            assert again.rows == first.rows
+            assert all(fit.reused for fit in again.fits)
 
 
 STAGES = {
@@ -232,11 +236,11 @@ def test_a_fault_in_a_stage_names_it_and_what_was_finished_is_kept(tmp_path, mon
     with monkeypatch.context() as patched:
         patched.setattr(STAGES[stage], fail)
         with pytest.raises(RuntimeError) as error:
-            go(tmp_path / "run", "+arms.distilled={}", store=tmp_path / "store")
+            go(tmp_path / "run", *SMALL, store=tmp_path / "store")
     assert reason(error.value) == f"RuntimeError: a fault (kdlab failed at this stage: {stage})"
     fits = 2 if stage in ("evaluation", "results") else 0
     assert len(kept(tmp_path / "store")) == fits
-    again = go(tmp_path / "run", "+arms.distilled={}", store=tmp_path / "store")
+    again = go(tmp_path / "run", *SMALL, store=tmp_path / "store")
     assert sum(fit.reused for fit in again.fits) == fits
 
 
@@ -251,13 +255,13 @@ def test_a_fault_in_a_fit_names_it_and_what_was_finished_is_kept(tmp_path, monke
     with monkeypatch.context() as patched:
         patched.setattr(obtain, "fit", fail)
         with pytest.raises(FitsFailed, match=f"{name}: failed by RuntimeError: a fault"):
-            go(tmp_path / "run", "+arms.distilled={}", store=tmp_path / "store")
+            go(tmp_path / "run", *SMALL, store=tmp_path / "store")
     assert len(kept(tmp_path / "store")) == (name == "distilled")
 
 
 def test_a_fault_in_a_figure_costs_the_page_alone(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr("kdlab.report.run.figures_of", lambda *_: 1 / 0)
-    results = go(tmp_path / "run", "+arms.distilled={}", "figures=true")
+    results = go(tmp_path / "run", *SMALL, "figures=true")
     assert {fit.arm for fit in results.fits} == {"teacher", "distilled"}
     assert not (tmp_path / "run" / "report.html").exists()
     assert "the figures could not be drawn" in caplog.text
