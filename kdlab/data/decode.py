@@ -10,7 +10,6 @@ import os
 import shutil
 import tempfile
 import warnings
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,10 +33,11 @@ DECODER = 1
 
 
 class Decoded(NamedTuple):
-    """The images (N, C, size, size) as a copy-on-write memory map, and the N files that they come from."""
+    """The images (N, C, size, size) as a copy-on-write memory map, the N files that they come from, and their hash."""
 
     images: np.ndarray
     files: list[str]
+    checksum: str
 
 
 class ImageFormat(NamedTuple):
@@ -52,6 +52,8 @@ class ImageFormat(NamedTuple):
         Raises:
             Exception: whatever Pillow raises for a damaged file, or one that is not an image.
         """
+        if not path.is_file():  # reading from a pipe would wait for ever
+            raise ValueError("it is a link that leads nowhere" if path.is_symlink() else "there is no such file")
         with Image.open(path) as image:
             if image.mode[0] in "IF":
                 raise ValueError(f"its pixels do not have 8 bits (mode {image.mode}); convert it to 8 bits")
@@ -86,14 +88,14 @@ def decoded(
     target = cache / hashlib.sha256(json.dumps(source).encode()).hexdigest()[:16]
     for _ in range(ATTEMPTS):  # another process may be replacing a damaged copy
         if found := _read(target, source):
-            images, unreadable = found
+            images, unreadable, checksum = found
             if any(_can_be_read(root / file, image_format) for file in unreadable):
                 shutil.rmtree(target, ignore_errors=True)  # decode again: a file can be read that could not
                 continue
             if unreadable and not skip_unreadable:
                 raise DataError(_complaint(root, unreadable))
             readable = [file for file in files if file not in unreadable]
-            return Decoded(images[: len(readable)], readable)
+            return Decoded(images[: len(readable)], readable, checksum)
         _decode_into(target, title, root, files, image_format, source)
     raise DataError(f"{target} does not hold what was just written there; choose another folder with data.cache=FOLDER")
 
@@ -107,19 +109,36 @@ def _can_be_read(path: Path, image_format: ImageFormat) -> bool:
 
 
 def _fingerprint(root: Path, file: str) -> list[Any]:
-    status = os.stat(os.path.join(root, file))
-    return [file, status.st_size, status.st_mtime_ns]
+    try:
+        return [file, *_stamp(root / file)]
+    except OSError:  # a link that leads nowhere
+        return [file]
 
 
-def _read(target: Path, source: dict[str, Any]) -> tuple[np.ndarray, dict[str, str]] | None:
-    """Return the images in `target` and the unreadable files (name: reason); None if it is missing or damaged."""
+def _stamp(path: Path) -> list[int]:
+    """Return size and time of a file: while they are the same, so are its contents."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _read(target: Path, source: dict[str, Any]) -> tuple[np.ndarray, dict[str, str], str] | None:
+    """Return the images in `target`, the unreadable files (name: reason) and a hash of the images.
+
+    None if it is missing or damaged. Images that were not touched since they were written are not hashed again.
+    """
     try:
         manifest = json.loads((target / MANIFEST).read_text())
         images = np.load(target / IMAGES, mmap_mode="c")
-        intact = manifest["source"] == source and manifest["checksum"] == zlib.crc32(images.data)
-        return (images, manifest["unreadable"]) if intact else None
+        checksum: str = manifest["checksum"]
+        untouched = manifest["written"] == _stamp(target / IMAGES)
+        intact = manifest["source"] == source and (untouched or checksum == _hash(images))
+        return (images, manifest["unreadable"], checksum) if intact else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _hash(images: np.ndarray) -> str:
+    return hashlib.sha256(images.data).hexdigest()
 
 
 def _complaint(root: Path, unreadable: dict[str, str]) -> str:
@@ -142,8 +161,9 @@ def _decode_into(
             scratch = Path(name, target.name)
             scratch.mkdir()
             unreadable = _decode_all(scratch / IMAGES, title, root, files, image_format)
-            checksum = zlib.crc32(np.load(scratch / IMAGES, mmap_mode="r").data)
-            manifest = {"source": source, "unreadable": unreadable, "checksum": checksum}
+            checksum = _hash(np.load(scratch / IMAGES, mmap_mode="r"))
+            written = _stamp(scratch / IMAGES)
+            manifest = {"source": source, "unreadable": unreadable, "checksum": checksum, "written": written}
             (scratch / MANIFEST).write_text(json.dumps(manifest))
             if _read(target, source) is None:  # unless another process was first
                 shutil.rmtree(target, ignore_errors=True)

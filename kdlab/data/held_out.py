@@ -9,6 +9,8 @@ from torch import Tensor
 
 from kdlab.limits import is_integer
 
+SHOWN = 5
+
 
 def class_indices(classes: Iterable[int | str] | None, names: Sequence[str]) -> list[int]:
     """Turn class indices and class names into sorted, distinct indices; None means no class.
@@ -42,16 +44,17 @@ def class_indices(classes: Iterable[int | str] | None, names: Sequence[str]) -> 
     return sorted(indices)
 
 
-def split_ids(labels: Tensor, val_size: float, seed: int) -> tuple[Tensor, Tensor]:
+def split_ids(labels: Tensor, val_size: float, seed: int, names: Sequence[str] | None = None) -> tuple[Tensor, Tensor]:
     """Split the ids 0 … N−1 into (train, val), stratified by label; a function of labels, size and seed alone.
 
     Args:
         labels: (N,) class indices.
         val_size: a fraction in [0, 1), or a whole number of samples; 0 for no validation part.
         seed: the seed of the split.
+        names: of the classes, for messages; None for their indices.
 
     Raises:
-        ValueError: when a part would have fewer samples than there are classes.
+        ValueError: when a part would have fewer samples than there are classes, or a class has a single sample.
     """
     ids = torch.arange(len(labels))
     if val_size == 0:
@@ -65,7 +68,8 @@ def split_ids(labels: Tensor, val_size: float, seed: int) -> tuple[Tensor, Tenso
         )
     counts = labels.bincount()
     if alone := (counts == 1).nonzero().flatten().tolist():
-        raise ValueError(f"val_size={val_size}: class {alone[0]} has a single sample, which cannot be in both parts")
+        which = ", ".join(names[c] if names else str(c) for c in alone[:SHOWN]) + ", …" * (len(alone) > SHOWN)
+        raise ValueError(f"val_size={val_size}: a single sample cannot be in both parts, and there is one of {which}")
     train, val = train_test_split(ids.numpy(), test_size=val_size, random_state=seed, stratify=labels.numpy())
     return torch.from_numpy(train).sort().values, torch.from_numpy(val).sort().values
 

@@ -1,8 +1,9 @@
 """A user's own images, in folders named after their classes."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -11,17 +12,23 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 from kdlab.data.decode import ImageFormat, decoded
 from kdlab.data.held_out import split_ids
 from kdlab.data.module import ClassificationData
-from kdlab.data.samples import Samples
+from kdlab.data.samples import Samples, contents_hash
 from kdlab.errors import DataError
+from kdlab.hashing import short_hash
 from kdlab.limits import integer, is_part
+
+SHOWN = 5
+# Where a folder really is, so that links to it are recognized → how it was reached.
+Seen = dict[tuple[int, int], Path]
 
 
 class ImageFolderData(ClassificationData):
     """Images of any size in `root/train/<class>/` and `root/test/<class>/`, or in `root/<class>/`.
 
     The classes are the folders' names in sorted order (names that are numbers, in the order of the numbers). Images are
-    decoded once and kept in `cache` for later runs. Networks see them normalized in each channel by the mean and
-    standard deviation of about a thousand training images (all, if there are fewer).
+    decoded once and kept in `cache` for later runs. Links are followed; a folder that would be read twice is an error.
+    Networks see images normalized in each channel by the mean and standard deviation of about a thousand training
+    images (all, if there are fewer).
 
     Args:
         root: the folder.
@@ -72,39 +79,76 @@ class ImageFolderData(ClassificationData):
 
     def read(self) -> tuple[Samples, Samples]:
         """Return the training and the test images (N, channels, image_size, image_size) uint8."""
+        seen: Seen = {}
         if (self.root / "train").is_dir():
-            train, test = self._read_tree("train"), self._read_tree("test")
+            (train, of_train), (test, of_test) = (
+                self._decoded(part, [self._files(part, seen)])[0] for part in ("train", "test")
+            )
         else:
-            train, test = self._cut(self._read_tree(""))
+            (train, of_train), (test, of_test) = self._decoded("", self._cut(self._files("", seen)))
         self.channel_mean, self.channel_std = _mean_and_std(train.inputs)
+        self.checksums = of_train, of_test
         return train, test
 
-    def _read_tree(self, part: str) -> Samples:
+    def _files(self, part: str, seen: Seen) -> list[str]:
         tree = self.root / part
-        files = [file for c in self.class_names for file in _image_files(tree, c)]
-        images, readable = decoded(
+        classes = [name for name in self.class_names if (tree / name).is_dir()]
+        for folder in (tree, *(tree / name for name in classes)):  # before the links that may lead to them
+            seen.setdefault(_place(folder), folder)
+        files = [file for name in classes for file in _image_files(tree, name, seen)]
+        self._check_sizes(part, self._labels(files))
+        return files
+
+    def _labels(self, files: Sequence[str]) -> Tensor:
+        index = {name: i for i, name in enumerate(self.class_names)}
+        return torch.tensor([index[file.split("/")[0]] for file in files], dtype=torch.long)
+
+    def _check_sizes(self, part: str, labels: Tensor) -> None:
+        """Raise DataError where classes have fewer images than the parts of the data need."""
+        tree = self.root / part
+        counts = labels.bincount(minlength=len(self.class_names)).tolist()
+        if not len(labels):
+            raise DataError(f"{tree} has no readable image")
+        if part == "test":
+            return
+        if empty := [name for name, count in zip(self.class_names, counts, strict=True) if not count]:
+            raise DataError(f"{tree / empty[0]} has no readable image to learn the class from")
+        uses = ["training", *(["validation"] if self.val_size else []), *([] if part else ["test"])]
+        if tiny := [name for name, count in zip(self.class_names, counts, strict=True) if count < len(uses)]:
+            size = {name: count for name, count in zip(self.class_names, counts, strict=True) if name in tiny[:SHOWN]}
+            sizes = ", ".join(f"class {name} has {n} image{'s' * (n > 1)}" for name, n in size.items())
+            more = f" and {len(tiny) - SHOWN} more are as small" if len(tiny) > SHOWN else ""
+            fewer = f" ({len(uses) - 1} with data.val_size=0)" if self.val_size else ""
+            raise DataError(f"{sizes}{more}; {len(uses)} are needed for {', '.join(uses)}{fewer}")
+
+    def _cut(self, files: Sequence[str]) -> list[list[str]]:
+        """Return the training and the test files."""
+        try:
+            parts = split_ids(self._labels(files), self.test_size, seed=0, names=self.class_names)
+        except ValueError as error:
+            raise DataError(str(error).replace("val_size", "data.test_size")) from error
+        return [[files[i] for i in ids] for ids in parts]
+
+    def _decoded(self, part: str, parts: Sequence[Sequence[str]]) -> list[tuple[Samples, str]]:
+        """Return the samples of each list of files with a hash; they lie one after the other in one memory map."""
+        found = decoded(
             f"decoding {self.name} {part}".rstrip(),
-            tree,
-            files,
+            self.root / part,
+            [file for files in parts for file in files],
             self.image_format,
             skip_unreadable=self.skip_unreadable,
             cache=self.cache,
         )
-        index = {name: i for i, name in enumerate(self.class_names)}
-        labels = torch.tensor([index[file.split("/")[0]] for file in readable], dtype=torch.long)
-        counts = labels.bincount(minlength=len(index))
-        if not len(labels):
-            raise DataError(f"{tree} has no readable image")
-        if part != "test" and (empty := (counts == 0).nonzero().flatten().tolist()):
-            raise DataError(f"{tree / self.class_names[empty[0]]} has no readable image to learn the class from")
-        return Samples(torch.from_numpy(images), labels)
-
-    def _cut(self, samples: Samples) -> tuple[Samples, Samples]:
-        try:
-            train, test = split_ids(samples.labels, self.test_size, seed=0)
-        except ValueError as error:
-            raise DataError(str(error).replace("val_size", "data.test_size")) from error
-        return Samples(*(part[train] for part in samples)), Samples(*(part[test] for part in samples))
+        images, labels = torch.from_numpy(found.images), self._labels(found.files)
+        self._check_sizes(part, labels)
+        readable = set(found.files)
+        samples, start = [], 0
+        for files in parts:
+            end = start + sum(file in readable for file in files)
+            checksum = short_hash([found.checksum, start, end, contents_hash(labels[start:end])])
+            samples.append((Samples(images[start:end], labels[start:end]), checksum))
+            start = end
+        return samples
 
 
 def _classes(root: Path) -> tuple[str, ...]:
@@ -132,18 +176,38 @@ def _classes(root: Path) -> tuple[str, ...]:
 
 def _folders(tree: Path) -> tuple[str, ...]:
     names = [entry.name for entry in tree.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"the name of its class folder {os.fsencode(name)!r} is not UTF-8; rename it") from error
     # In the order of the numbers, so that the classes 0, 1, 2, … have their names as indices.
     return tuple(sorted(names, key=int) if all(name.isdecimal() for name in names) else sorted(names))
 
 
-def _image_files(tree: Path, class_name: str) -> list[str]:
-    """List the images at any depth of a class's folder, as sorted paths relative to `tree`."""
+def _image_files(tree: Path, class_name: str, seen: Seen) -> list[str]:
+    """List the images at any depth of a class's folder, as sorted paths relative to `tree`.
+
+    Raises:
+        DataError: when a folder is reached twice, or cannot be read.
+    """
     found = []
-    for folder, inner, names in os.walk(tree / class_name, followlinks=True):
+    for folder, inner, names in os.walk(tree / class_name, onerror=_refuse, followlinks=True):
+        if (first := seen.setdefault(_place(Path(folder)), Path(folder))) != Path(folder):
+            raise DataError(f"{folder} leads to {first}, whose images would be read twice; remove one of the two")
         inner[:] = [name for name in inner if not name.startswith(".")]
         inside = Path(folder).relative_to(tree).as_posix()
         found += [f"{inside}/{name}" for name in names if name.lower().endswith(IMG_EXTENSIONS) and name[0] != "."]
     return sorted(found)
+
+
+def _place(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise DataError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
 def _mean_and_std(images: Tensor) -> tuple[list[float], list[float]]:

@@ -51,6 +51,8 @@ class ClassificationData(LightningDataModule, ABC):
     # Mean and standard deviation of each channel of the scaled training images; None leaves images in [0, 1].
     channel_mean: Sequence[float] | None = None
     channel_std: Sequence[float] | None = None
+    # Hashes of the contents of training and test set, if `read` has them already; None to compute them.
+    checksums: tuple[str, str] | None = None
     # Inputs (N, …) → log-posteriors (N, C), if the distribution is known.
     bayes_rule: GaussianBayesRule | None = None
 
@@ -127,10 +129,12 @@ class ClassificationData(LightningDataModule, ABC):
             return
         self.train, self.test = self.read()
         try:
-            self._train_ids, self._val_ids = split_ids(self.train.labels, self.val_size, self.split_seed)
+            self._train_ids, self._val_ids = split_ids(
+                self.train.labels, self.val_size, self.split_seed, self.class_names
+            )
         except ValueError as error:
-            raise DataError(f"data.{error}") from error
-        self._checksum = self.train.checksum()
+            raise DataError(f"data.{error}; without a validation part, data.val_size=0, there is no split") from error
+        self._checksum, self._test_checksum = self.checksums or (self.train.checksum(), self.test.checksum())
         self._loaded = True
 
     def for_fit(self, *, held_out: Sequence[int], augment: nn.Module, order_seed: int) -> Self:
@@ -160,7 +164,7 @@ class ClassificationData(LightningDataModule, ABC):
 
     def checksum(self) -> str:
         """Return a hash of all samples, including the test set."""
-        return short_hash([self._checksum, self.test.checksum()])
+        return short_hash([self._checksum, self._test_checksum])
 
     def unlabelled(self) -> tuple[str, Tensor]:
         """Return (split, inputs) of all classes, for corrections that are fitted without labels.

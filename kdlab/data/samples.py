@@ -16,11 +16,16 @@ class Samples(NamedTuple):
 
     def checksum(self) -> str:
         """Return a hash of the contents, shapes and types, 16 hexadecimal digits."""
-        digest = hashlib.sha256()
-        for tensor in self:
-            digest.update(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
-            digest.update(tensor.contiguous().numpy().data)
-        return digest.hexdigest()[:16]
+        return contents_hash(*self)
+
+
+def contents_hash(*tensors: Tensor) -> str:
+    """Return a hash of the tensors' contents, shapes and types, 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
+        digest.update(tensor.contiguous().numpy().data)
+    return digest.hexdigest()[:16]
 
 
 class Batch(NamedTuple):

@@ -68,6 +68,12 @@ def test_an_impossible_split_names_size_and_samples(val_size):
         split_ids(LABELS, val_size, seed=0)
 
 
+def test_a_class_with_a_single_sample_is_named():
+    labels = torch.tensor([0, 0, 1, 2, 2, 2, 2, 2, 2])
+    with pytest.raises(ValueError, match=r"val_size=0\.4: a single sample cannot be in both parts, .* one of dog$"):
+        split_ids(labels, 0.4, seed=0, names=NAMES)
+
+
 def test_no_held_out_label_remains():
     ids = without_classes(torch.arange(400), LABELS, [1, 3])
     assert set(LABELS[ids].tolist()) == {0, 2}

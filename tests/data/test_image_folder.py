@@ -2,8 +2,9 @@
 
 import json
 import os
-import subprocess
-import sys
+import re
+import shutil
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from kdlab.data import ImageFolderData, decode
+from kdlab.data import ImageFolderData, Samples, decode
 from kdlab.errors import DataError
 
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
@@ -231,21 +232,19 @@ def test_two_folders_may_share_a_cache(tmp_path):
 
 
 def test_two_processes_may_decode_the_same_folder_at_once(folder):
-    script = (
-        "import sys; from kdlab.data import ImageFolderData; "
-        "data = ImageFolderData(root=sys.argv[1], image_size=8, val_size=0); data.setup(); "
-        "print(len(data.train.labels))"
-    )
-    both = [
-        subprocess.Popen([sys.executable, "-c", script, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        for _ in range(2)
-    ]
-    assert [process.communicate(timeout=100)[0].strip() for process in both] == [b"18", b"18"]
+    context = get_context("fork")
+    counts = context.SimpleQueue()
+    both = [context.Process(target=lambda: counts.put(len(loaded(folder).train.labels))) for _ in range(2)]
+    for process in both:
+        process.start()
+    assert [counts.get() for _ in both] == [18, 18]
+    for process in both:
+        process.join()
     assert len(list((folder / ".kdlab").iterdir())) == 2
 
 
 def test_images_of_more_than_8_bits_are_unreadable_rather_than_white(tmp_path):
-    paint(tmp_path, 3)
+    paint(tmp_path, 6)
     deep = np.linspace(0, 65535, 64, dtype=np.uint16).reshape(8, 8)
     Image.fromarray(deep).save(tmp_path / "red" / "deep.png")
     with pytest.raises(DataError, match=r"deep\.png: its pixels do not have 8 bits"):
@@ -280,9 +279,9 @@ def test_images_of_all_modes_are_read_and_turned_upright(tmp_path):
     exif[0x0112] = 3  # upside down
     Image.fromarray(picture).save(tmp_path / "a" / "turned.png", exif=exif)
     files = ["a/turned.png"]
-    images, _ = decode.decoded(
+    images = decode.decoded(
         "", tmp_path, files, decode.ImageFormat(8, 3), skip_unreadable=False, cache=tmp_path / ".c"
-    )
+    ).images
     assert images[0, :, 4:].min() == 255
     assert images[0, :, :4].max() == 0
     assert len(loaded(tmp_path, cache=str(tmp_path / "all")).train.labels) == 10
@@ -309,6 +308,103 @@ def test_a_class_without_images_is_an_error_that_names_its_folder(folder):
         file.unlink()
     with pytest.raises(DataError, match="green has no readable image"):
         loaded(folder)
+
+
+def test_a_link_to_a_folder_elsewhere_is_followed(tmp_path):
+    paint(tmp_path / "mine", 4)
+    paint(tmp_path / "more", 2)
+    (tmp_path / "mine" / "red" / "more").symlink_to(tmp_path / "more" / "red")
+    data = loaded(tmp_path / "mine", test_size=3)
+    assert torch.cat([data.train.labels, data.test.labels]).bincount().tolist() == [4, 4, 6]
+
+
+@pytest.mark.parametrize(
+    ("link", "target"),
+    [("red/loop", "red"), ("red/loop", "."), ("red/deep/loop", "red/deep"), ("red/other", "blue"), ("pink", "red")],
+)
+def test_a_link_that_would_have_images_read_twice_is_refused_by_name(tmp_path, link, target):
+    paint(tmp_path, 4)
+    (tmp_path / "red" / "deep").mkdir()
+    (tmp_path / link).symlink_to(tmp_path / target)
+    where = f"{tmp_path / link} leads to {tmp_path / target}"
+    if link == "pink":
+        where = f"{tmp_path / target} leads to {tmp_path / link}"
+    with pytest.raises(DataError, match=re.escape(where)):
+        loaded(tmp_path)
+
+
+def test_test_images_that_are_the_training_images_are_refused(folder):
+    shutil.rmtree(folder / "test" / "red")
+    (folder / "test" / "red").symlink_to(folder / "train" / "red")
+    with pytest.raises(DataError, match=r"test/red leads to .*train/red, whose images would be read twice"):
+        loaded(folder)
+
+
+def test_a_link_that_leads_nowhere_and_a_pipe_are_unreadable_images(folder):
+    (folder / "train" / "red" / "gone.png").symlink_to(folder / "nowhere.png")
+    (folder / "train" / "red" / "self.png").symlink_to(folder / "train" / "red" / "self.png")
+    os.mkfifo(folder / "train" / "red" / "pipe.png")
+    with pytest.raises(DataError, match=r"3 images(.|\n)*gone\.png: it is a link that leads nowhere"):
+        loaded(folder)
+    assert len(loaded(folder, skip_unreadable=True).train.labels) == 18
+
+
+def test_a_class_folder_whose_name_is_no_text_is_refused(folder):
+    os.mkdir(os.fsencode(folder / "train") + b"/\xff\xfe")
+    with pytest.raises(ValueError, match=r"root=.*class folder b'\\xff\\xfe' is not UTF-8"):
+        loaded(folder)
+
+
+@pytest.mark.parametrize(
+    ("part", "val_size", "count", "message"),
+    [
+        ("", 0.3, 1, "class red has 1 image; 3 are needed for training, validation, test (2 with data.val_size=0)"),
+        ("", 0.3, 2, "class red has 2 images; 3 are needed for training, validation, test (2 with data.val_size=0)"),
+        ("", 0, 1, "class red has 1 image; 2 are needed for training, test"),
+        ("train", 0.3, 1, "class red has 1 image; 2 are needed for training, validation (1 with data.val_size=0)"),
+    ],
+)
+def test_a_class_with_too_few_images_is_named_before_anything_is_decoded(
+    tmp_path, no_decoding, part, val_size, count, message
+):
+    paint(tmp_path / part, 9)
+    if part:
+        paint(tmp_path / "test", 3)
+    for image in sorted((tmp_path / part / "red").iterdir())[count:]:
+        image.unlink()
+    with pytest.raises(DataError, match=re.escape(message)):
+        loaded(tmp_path, val_size=val_size)
+
+
+def test_the_fewest_images_that_are_asked_for_do(tmp_path):
+    paint(tmp_path, 30)
+    for image in sorted((tmp_path / "red").iterdir())[3:]:
+        image.unlink()
+    data = loaded(tmp_path, val_size=0.2)
+    assert data.train.labels[data.train_ids].unique().tolist() == [0, 1, 2]
+
+
+def test_a_start_reads_no_more_of_the_decoded_images_than_it_needs_and_keeps_them_mapped(tmp_path, monkeypatch):
+    paint(tmp_path, 6)
+    first = loaded(tmp_path)
+    hashed: list[int] = []
+    monkeypatch.setattr(decode, "_hash", lambda images: hashed.append(len(images)))
+    monkeypatch.setattr(Samples, "checksum", lambda samples: hashed.append(len(samples.labels)))
+    again = loaded(tmp_path)
+    assert not hashed
+    assert (again.identity(), again.checksum()) == (first.identity(), first.checksum())
+    for samples in (again.train, again.test):
+        assert samples.inputs.untyped_storage().data_ptr() == again.train.inputs.untyped_storage().data_ptr()
+
+
+def test_the_identity_follows_the_images_and_their_labels(tmp_path):
+    paint(tmp_path / "one", 6)
+    shutil.copytree(tmp_path / "one", tmp_path / "same")
+    shutil.copytree(tmp_path / "one", tmp_path / "other")
+    (tmp_path / "other" / "red" / "000.png").rename(tmp_path / "other" / "blue" / "900.png")
+    one, same, other = (loaded(tmp_path / name) for name in ("one", "same", "other"))
+    assert one.identity() == same.identity()
+    assert one.checksum() == same.checksum() != other.checksum()
 
 
 @pytest.mark.parametrize(
