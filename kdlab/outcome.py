@@ -36,7 +36,7 @@ def unmark(folder: Path) -> None:
 def failure_of(folder: Path) -> str | None:
     """Return why the point failed; None if it did not."""
     path = folder / FAILURE
-    return path.read_text().strip() if path.exists() else None
+    return path.read_text(errors="replace").strip() if path.exists() else None
 
 
 @contextmanager

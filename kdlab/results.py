@@ -145,11 +145,23 @@ def read(path: Path) -> Results:
         if not 1 <= version <= SCHEMA_VERSION:
             raise InvalidResults(f"{path}: schema_version is {version}, this kdlab reads 1 to {SCHEMA_VERSION}")
         results = msgspec.json.decode(text, type=Results)
-        if strange := sorted({row.arm for row in results.rows} - {"bayes", *(fit.arm for fit in results.fits)}):
-            raise InvalidResults(f"{path}: it has rows, but no fit, of {', '.join(map(repr, strange))}")
+        if problem := _problem(results):
+            raise InvalidResults(f"{path}: {problem}")
         return results if version == SCHEMA_VERSION else _upgraded(results)
     except (OSError, msgspec.MsgspecError, RecursionError) as error:
         raise InvalidResults(f"{path}: not a results.json of schema {SCHEMA_VERSION}: {error}") from error
+
+
+def _problem(results: Results) -> str | None:
+    """Return in what results differ from those that runs write, where the schema alone does not say it."""
+    if not results.fits or not results.rows:
+        return f"it has no {'rows' if results.fits else 'fits'}"
+    if strange := sorted({row.arm for row in results.rows} - {"bayes", *(fit.arm for fit in results.fits)}):
+        return f"it has rows, but no fit, of {', '.join(map(repr, strange))}"
+    names = results.inputs.class_names if results.inputs else None
+    if names is not None and any(not 0 <= c < len(names) for c in results.held_out_classes):
+        return f"held_out_classes={results.held_out_classes}: there are {len(names)} classes"
+    return None
 
 
 def _upgraded(results: Results) -> Results:

@@ -167,9 +167,9 @@ def test_a_config_that_no_run_writes_is_refused_and_its_file_named(copy, key, va
 
 
 @pytest.mark.parametrize("change", [lambda it: it.update(fits=[]), lambda it: it.update(rows=[], fits=it["fits"][1:])])
-def test_results_without_a_teacher_are_refused(copy, change):
+def test_results_without_a_teacher_or_rows_are_refused(copy, change):
     edit(copy, lambda content: (change(content), content.update(rows=[])))
-    with pytest.raises(InvalidResults, match=r"results\.json: it has no fit of the teacher"):
+    with pytest.raises(InvalidResults, match=r"results\.json: it has no (fits|rows|fit of the teacher)"):
         reproduce(copy)
 
 

@@ -9,6 +9,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
+
+# What reading a record may raise: of another tool, by another hand, or damaged.
+UNREADABLE = (
+    OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, YAMLError, OmegaConfBaseException,
+    HydraException,
+)  # fmt: skip
 
 
 def repeating(hydra: Any, *, sweep: bool) -> str:
@@ -31,7 +38,7 @@ def sweep_command(multirun: Path) -> str | None:
     """Return the command of the sweep that Hydra recorded in `multirun.yaml`; None where there is no such record."""
     try:
         return repeating(OmegaConf.load(multirun).hydra, sweep=True)
-    except (OSError, AttributeError, TypeError, OmegaConfBaseException):  # of another tool, or damaged
+    except UNREADABLE:
         return None
 
 
@@ -39,7 +46,7 @@ def overrides_of(run: Path) -> tuple[str, ...]:
     """Return the overrides that a run was started with; none where they were not recorded."""
     try:
         return tuple(str(line) for line in OmegaConf.load(run / ".hydra" / "overrides.yaml"))
-    except (OSError, OmegaConfBaseException):
+    except UNREADABLE:
         return ()
 
 
@@ -60,6 +67,6 @@ def planned(multirun: Path) -> list[tuple[str, ...]]:
         given += [str(line) for line in OmegaConf.select(record, "hydra.overrides.task") or ()]
         parsed = OverridesParser.create().parse_overrides(given)
         (points,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OmegaConfBaseException, HydraException):
+    except UNREADABLE:
         return []
     return [tuple(point) for point in points]

@@ -33,7 +33,7 @@ def main() -> None:
     if only and not arguments.to and (only / "results.json").exists():
         try:
             return _draw_run(only)
-        except KdlabError as error:
+        except (KdlabError, OSError) as error:
             print(f"{error}\nCannot draw the page of this run; its tables follow:", file=sys.stderr)
     collection = collect(arguments.folders)
     if not (collection.runs or collection.missing or collection.skipped):

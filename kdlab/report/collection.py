@@ -108,7 +108,7 @@ def commands_of(runs: Iterable[Run]) -> list[str]:
         if origin not in found:
             own = run.results.environment.get("command")
             found[origin] = (sweep_command(multirun) if origin == multirun else None) or own
-    return list(dict.fromkeys(filter(None, found.values())))
+    return list(dict.fromkeys(str(command) for command in found.values() if command))
 
 
 def _latest(runs: Sequence[Run]) -> list[Run]:

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kdlab.config.comparison import DEFAULTS, value_at
+from kdlab.config.comparison import DEFAULTS, comparison_problems, value_at
 from kdlab.files import write_csv
 from kdlab.report.rows import GROUPS
 from kdlab.report.tables import Table, per_cent
-from kdlab.results import Results
+from kdlab.results import InvalidResults, Results
 
 # Metrics shown in per cent.
 SHARES = ("accuracy", "error_rate", "agreement", "bayes_agreement")
@@ -37,9 +37,14 @@ def comparison_lines(results: Results) -> list[Line]:
     `metric` is a row's metric, `correct` (n − errors) or `error_rate` (errors / n). A list of `classes` gives the mean
     over these classes. Arms that the comparison does not name follow, with what it shows of others. If the run did not
     do what the source did, see `left_out`, lines have no source's value.
+
+    Raises:
+        InvalidResults: when the comparison in the run's config, which may have been edited, is none.
     """
     comparison = results.config.get("comparison")
-    if not comparison:
+    if problems := [*comparison_problems(comparison, results.config)]:
+        raise InvalidResults("\n".join(["the config of the results is not a run's:", *problems]))
+    if comparison is None:
         return []
     lines = [_line(results, DEFAULTS | row) for row in comparison["rows"]]
     lines += _unnamed(results, lines)

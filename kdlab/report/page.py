@@ -115,7 +115,7 @@ def sweep_page(collection: Collection, status: Sequence[str], pictures: Sequence
         pictures: heatmaps and lines.
     """
     results = collection.results
-    questions = {it.config.get("question") for it in results}
+    questions = {str(it.config.get("question") or "") for it in results}
     about = dict.fromkeys(f"{it.experiment} on {it.dataset}" for it in results)
     summary, *lacking = status
     return templates.get_template("sweep.html").render(

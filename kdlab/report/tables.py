@@ -85,7 +85,7 @@ def fits_table(results: Results) -> Table:
 def environment_table(environments: Sequence[Mapping[str, object]]) -> Table:
     """Return machine, versions, and checksums of code and data; if runs differ, all values."""
     columns = pd.DataFrame(list(environments), dtype=object).drop(columns="command", errors="ignore").items()
-    rows = [[str(name), " · ".join(column.dropna().map(str).unique())] for name, column in columns]
+    rows = [[str(name), " · ".join(column[column.notna()].map(str).unique())] for name, column in columns]
     return Table(
         "environment", "Machine, versions, and the checksums of code and data", ["what", "value"], rows, labels=2
     )
