@@ -3,7 +3,8 @@
 import os
 import platform
 from importlib.metadata import version
-from typing import NamedTuple
+from pathlib import Path
+from typing import Literal, NamedTuple
 
 import torch
 
@@ -14,15 +15,17 @@ PRECISIONS = ("auto", "32-true", "bf16-mixed")
 
 
 class Hardware(NamedTuple):
-    """A device, a precision, and a number of devices.
+    """A device, a precision, a number of devices, and whether to use deterministic algorithms alone.
 
     `precision` is Lightning's name: `32-true`, or `bf16-mixed` for bfloat16 autocast. A fit is spread over `devices`
-    devices of this kind; everything else uses `device` alone.
+    devices of this kind; everything else uses `device` alone. `deterministic` is True, False or `warn`, as Lightning
+    takes it; it matters on GPUs.
     """
 
     device: torch.device
     precision: str
     devices: int = 1
+    deterministic: bool | Literal["warn"] = True
 
     @property
     def accelerator(self) -> str:
@@ -30,8 +33,12 @@ class Hardware(NamedTuple):
         return "gpu" if self.device.type == "cuda" else "cpu"
 
 
-def choose(accelerator: str, precision: str, devices: int = 1) -> Hardware:
+def choose(
+    accelerator: str, precision: str, devices: int = 1, deterministic: bool | Literal["warn"] = True
+) -> Hardware:
     """Resolve `auto`: a GPU if there is one; bfloat16 if the hardware multiplies it fast, else float32.
+
+    Switches off TF32, whose convolutions and products keep 10 bits where `32-true` promises 23.
 
     Raises:
         ValueError: one line for each choice that does not exist, or that this machine does not have.
@@ -43,6 +50,8 @@ def choose(accelerator: str, precision: str, devices: int = 1) -> Hardware:
         problems.append(f"precision={precision}: must be one of {', '.join(PRECISIONS)}")
     if accelerator == "gpu" and not torch.cuda.is_available():
         problems.append("accelerator=gpu: this machine has no usable GPU; take trainer=auto or trainer=cpu")
+    if deterministic not in (True, False, "warn"):
+        problems.append(f"deterministic={deterministic}: must be true, false or warn")
     on_gpu = accelerator != "cpu" and torch.cuda.is_available()
     if not is_integer(devices):
         problems += integer("devices", devices)
@@ -51,12 +60,14 @@ def choose(accelerator: str, precision: str, devices: int = 1) -> Hardware:
     if problems:
         raise ValueError("\n".join(problems))
     device = torch.device("cuda", 0) if on_gpu else torch.device("cpu")
-    if on_gpu:  # makes cuBLAS deterministic; it reads this once, before its first use
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    if on_gpu:  # for teacher logits too, not only in a fit
+        # Makes cuBLAS deterministic; it reads this once, before its first use.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)  # for teacher logits too, not only in a fit
+        torch.use_deterministic_algorithms(bool(deterministic), warn_only=deterministic == "warn")
     if precision == "auto":
         precision = "bf16-mixed" if _multiplies_bf16_fast(device) else "32-true"
-    return Hardware(device, precision, devices)
+    return Hardware(device, precision, devices, deterministic)
 
 
 def _multiplies_bf16_fast(device: torch.device) -> bool:
@@ -74,11 +85,24 @@ def environment(hardware: Hardware) -> dict[str, str | int]:
         "devices": hardware.devices,
         "visible_gpus": os.environ.get("CUDA_VISIBLE_DEVICES", "all"),
         "precision": hardware.precision,
+        "deterministic": hardware.deterministic,
+        **(_gpu_software() if on_gpu else {}),
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count() or 1,
         "platform": platform.platform(),
         "python": platform.python_version(),
         **{name: version(name) for name in ("torch", "torchvision", "lightning", "torchmetrics")},
+    }
+
+
+def _gpu_software() -> dict[str, str | int]:
+    """Return the versions of what runs the GPU: CUDA or ROCm, cuDNN, and the driver."""
+    driver = Path("/proc/driver/nvidia/version")
+    return {
+        "cuda": torch.version.cuda or "none",
+        "rocm": torch.version.hip or "none",
+        "cudnn": torch.backends.cudnn.version() or "none",
+        "driver": driver.read_text().splitlines()[0].split(":", 1)[-1].strip() if driver.exists() else "unknown",
     }
 
 

@@ -1,8 +1,10 @@
 """Hashes: of plain values and source files, for content keys; of a seed and a purpose, for random streams."""
 
+import ast
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,14 +37,28 @@ def code_hash(root: Path, names: Iterable[str] = (".",)) -> str:
         path = root / name
         files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
         for file in (file for file in files if not file.name.startswith(".")):
-            digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+            digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file_hash(file).encode())
     return digest.hexdigest()[:16]
 
 
 @cache
 def file_hash(path: Path) -> str:
-    """Return the hash, 16 hexadecimal digits, of a file's bytes as this process first read them."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    """Return the hash of a Python file as this process first read it.
+
+    Comments, docstrings and layout are left out: they change no result.
+    """
+    source = path.read_bytes()
+    with suppress(SyntaxError, ValueError):  # a template, perhaps: no part of it can be left out
+        source = ast.dump(_without_docstrings(ast.parse(source))).encode()
+    return hashlib.sha256(source).hexdigest()[:16]
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        if documented and ast.get_docstring(node, clean=False) is not None:  # type: ignore[arg-type]
+            del node.body[0]  # type: ignore[attr-defined]
+    return tree
 
 
 def derive(seed: int, purpose: str, index: int = 0) -> int:

@@ -74,8 +74,7 @@ def run(
     if data is not experiment.data:
         experiment = read_config(config, data, in_sweep=sweep is not None)
     folder.mkdir(parents=True, exist_ok=True)
-    trainer = experiment.trainer
-    devices = hardware.choose(trainer.accelerator, trainer.precision, trainer.devices)
+    devices = hardware.choose(**vars(experiment.trainer))
     context = Context(data, devices, folder, _store(experiment.store, began), sweep)
     if sweep is None:
         return _run(experiment, context, command)

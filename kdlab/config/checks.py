@@ -52,7 +52,7 @@ def _name_problems(config: Plain) -> Iterator[str]:
 def _device_problems(config: Plain, in_sweep: bool) -> Iterator[str]:
     trainer, batch_size = config["trainer"], config["data"].get("batch_size", 1)
     try:
-        devices = hardware.choose(trainer["accelerator"], trainer["precision"], trainer["devices"]).devices
+        devices = hardware.choose(**trainer).devices
     except ValueError as error:
         yield from (f"trainer.{line}" for line in str(error).split("\n"))
         return

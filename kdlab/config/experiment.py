@@ -83,6 +83,7 @@ class TrainerSettings:
     accelerator: str
     precision: str
     devices: int
+    deterministic: bool | Literal["warn"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ import torch
 from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.multiprocessing.spawn import ProcessRaisedException
 
@@ -135,13 +136,16 @@ def _trainer(
         accelerator=hardware.accelerator,
         devices=hardware.devices,
         strategy="ddp_spawn" if hardware.devices > 1 else "auto",
+        # Inside a SLURM job Lightning would take the job's tasks for its processes; these it spawns itself.
+        plugins=[LightningEnvironment()] if hardware.devices > 1 else None,
+        sync_batchnorm=hardware.devices > 1 and hardware.accelerator == "gpu",  # torch has none for the CPU
         use_distributed_sampler=False,  # the data module brings its own; every process validates on all samples
         precision=hardware.precision,  # type: ignore[arg-type]
         max_epochs=max_epochs,
         logger=TensorBoardLogger(board.parent, name="", version=board.name),
         log_every_n_steps=len(data.train_dataloader()),
         callbacks=callbacks,
-        deterministic=hardware.accelerator == "gpu",
+        deterministic=hardware.deterministic if hardware.accelerator == "gpu" else False,
         limit_val_batches=1.0 if len(data.val_ids) else 0,
         num_sanity_val_steps=0,
         enable_model_summary=False,

@@ -79,9 +79,7 @@ def _plan(name: str, recipe: Recipe, generation: int, context: Context, earlier:
     elif recipe.checkpoint:
         weights.load(net, Path(recipe.checkpoint).expanduser())
         matters, data = {"net": recipe.net, "weights": weights.checksum(net)}, context.data
-    contents = fit_contents(
-        recipe=matters, data=data, precision=context.hardware.precision, net=net, teacher_keys=teachers
-    )
+    contents = fit_contents(recipe=matters, data=data, hardware=context.hardware, net=net, teacher_keys=teachers)
     return Plan(name, recipe, net, data, seed, contents)
 
 

@@ -30,9 +30,7 @@ def keys(*overrides: str) -> dict[str, str]:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = compose("train", [*BASE, *overrides])
     experiment = read(config)
-    trainer = experiment.trainer
-    hardware = choose(trainer.accelerator, trainer.precision, trainer.devices)
-    context = Context(load(experiment.data), hardware, Path())
+    context = Context(load(experiment.data), choose(**vars(experiment.trainer)), Path())
     return {name: plan.key for name, plan in plan_fits(experiment.recipes, context).items()}
 
 
@@ -80,7 +78,10 @@ def base() -> dict[str, str]:
         ("data.passes_per_epoch=2", ALL),
         ("data=blobs", ALL),
         ("trainer.precision=bf16-mixed", ALL),
-        # nothing: what a run is called, what it measures, writes and keeps, and how many devices it uses
+        ("trainer.deterministic=warn", ALL),
+        # the teacher's images are jittered, and the students' do not divide by two
+        ("trainer.devices=2", ALL),
+        # nothing: what a run is called, what it measures, writes and keeps
         ("name=other", set()),
         ("evaluation.splits=[train]", set()),
         ("evaluation.cost=true", set()),
@@ -91,7 +92,6 @@ def base() -> dict[str, str]:
         ("store=off", set()),
         ("store.folder=elsewhere", set()),
         ("store.refresh=true", set()),
-        ("trainer.devices=2", set()),
         ("trainer=auto", set()),
         ("data.fallback=digits", set()),
         ("+arms.another={}", set()),

@@ -1,0 +1,36 @@
+"""The hardware of a run, as far as a machine without a GPU can show it; more where there is one."""
+
+import pytest
+import torch
+
+from kdlab.hardware import choose, environment
+
+CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+
+def test_float32_means_float32():
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
+    choose("cpu", "32-true")
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
+@pytest.mark.parametrize("value", ["yes", 2, None, "True"])
+def test_a_choice_of_algorithms_that_does_not_exist_is_named(value):
+    with pytest.raises(ValueError, match=f"deterministic={value}: must be true, false or warn"):
+        choose("cpu", "32-true", 1, value)
+
+
+@CUDA
+@pytest.mark.parametrize("deterministic", [True, "warn", False])
+def test_a_gpu_uses_the_algorithms_that_were_asked_for(deterministic):
+    choose("gpu", "32-true", 1, deterministic)
+    assert torch.are_deterministic_algorithms_enabled() == bool(deterministic)
+    assert torch.is_deterministic_algorithms_warn_only_enabled() == (deterministic == "warn")
+
+
+@CUDA
+def test_results_on_a_gpu_record_its_software():
+    found = environment(choose("gpu", "32-true"))
+    assert {"cuda", "rocm", "cudnn", "driver"} <= set(found)
+    assert "unknown" not in str(found["driver"])
