@@ -129,7 +129,7 @@ def main() -> None:
     float32 = default._replace(precision="32-true")
     data = MNISTData(val_size=0, batch_size=BATCH_SIZE)
     data.setup()
-    logits = logits_of(teacher(), data.train.inputs, data.scale, default.device)
+    logits = logits_of(teacher(), data.train.inputs, data.scale, default.device, data.inference_size)
     folder = next(folder for folder in data.folders if (folder / "MNIST" / "raw").is_dir())
     scaling = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))])
     dataset = MNIST(str(folder), transform=scaling)

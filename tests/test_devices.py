@@ -11,15 +11,24 @@ RUN = (
 )  # fmt: skip
 
 
+# A job of one task: Lightning would take its own two processes for the only task, rank 0, both.
+SLURM_JOB = {
+    "SLURM_JOB_ID": "1", "SLURM_NTASKS": "1", "SLURM_JOB_NAME": "mine", "SLURM_PROCID": "0", "SLURM_LOCALID": "0",
+    "SLURM_NODEID": "0",
+}  # fmt: skip
+
+
 @pytest.mark.timeout(400)
 # bfloat16 keeps 8 bits: each process rounds its half of a gradient by up to 2⁻⁹ of it.
-@pytest.mark.parametrize(("precision", "rounding"), [("32-true", 1e-5), ("bf16-mixed", 2**-9)])
-def test_two_processes_come_to_what_one_comes_to_but_for_rounding(kdlab_train, tmp_path, precision, rounding):
+@pytest.mark.parametrize(
+    ("precision", "rounding", "job"), [("32-true", 1e-5, {}), ("bf16-mixed", 2**-9, SLURM_JOB)], ids=["", "in_slurm"]
+)
+def test_two_processes_come_to_what_one_comes_to_but_for_rounding(kdlab_train, tmp_path, precision, rounding, job):
     found = {}
     for devices in (1, 2):
         folder = tmp_path / str(devices)
         folder.mkdir()
-        done = kdlab_train(*RUN, f"trainer.devices={devices}", f"trainer.precision={precision}", folder=folder)
+        done = kdlab_train(*RUN, f"trainer.devices={devices}", f"trainer.precision={precision}", folder=folder, **job)
         assert done.returncode == 0, done.stderr
         assert "Warn" not in done.stderr
         (path,) = folder.rglob("results.json")

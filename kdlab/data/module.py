@@ -19,8 +19,12 @@ from kdlab.hashing import derive, short_hash
 from kdlab.limits import integer, is_integer, is_part
 from kdlab.models.bayes import GaussianBayesRule
 
-# Several batches are fetched at once, since fetching a batch costs as much as a step of a small network.
+# Several batches are fetched at once, since fetching a batch costs as much as a step of a small network. So many samples
+# at most, and no more than take these bytes as networks see them.
 SAMPLES_PER_FETCH = 2048
+BYTES_PER_FETCH = 64 * 2**20
+# A forward pass without gradients, which keeps no activations, may have so many times the samples of a training batch.
+BATCHES_PER_INFERENCE = 4
 
 
 class ClassificationData(LightningDataModule, ABC):
@@ -201,6 +205,16 @@ class ClassificationData(LightningDataModule, ABC):
     def _batch_per_device(self) -> int:
         return self.batch_size // self._world_size
 
+    @property
+    def inference_size(self) -> int:
+        """The samples in one forward pass without gradients: what fits in memory where a training step does."""
+        return min(BATCHES_PER_INFERENCE * self._batch_per_device, self._samples_per_fetch)
+
+    @property
+    def _samples_per_fetch(self) -> int:
+        floats = math.prod(self.input_shape)
+        return max(1, min(SAMPLES_PER_FETCH, BYTES_PER_FETCH // (4 * floats)))
+
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return the training samples in an order that is a function of (order_seed, epoch).
 
@@ -213,12 +227,12 @@ class ClassificationData(LightningDataModule, ABC):
         order: DistributedSampler[Batch] = DistributedSampler(
             subset, num_replicas=self._world_size, rank=rank, seed=self.order_seed
         )
-        fetched = self._batch_per_device * max(1, SAMPLES_PER_FETCH // self._batch_per_device)
+        fetched = self._batch_per_device * max(1, self._samples_per_fetch // self._batch_per_device)
         return _loader(subset, fetched, order)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return the validation samples of all classes in a fixed order; none if `val_size` is 0."""
-        return _loader(Subset(self.train, self._val_ids), SAMPLES_PER_FETCH)
+        return _loader(Subset(self.train, self._val_ids), self.inference_size)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch | list[Batch]:
         """Scale the fetched samples on the device; in training, augment them first and cut them into batches."""

@@ -35,7 +35,7 @@ class Context:
 
     def logits(self, net: nn.Module, inputs: Tensor) -> Tensor:
         """Return `net`'s logits (N, C) for stored inputs (N, …)."""
-        return logits_of(net, inputs, self.data.scale, self.hardware.device)
+        return logits_of(net, inputs, self.data.scale, self.hardware.device, self.data.inference_size)
 
     def cached_teacher(self, trained: Trained) -> CachedTeacher:
         """Return a network's logits for the whole official training set, computed once for all students.

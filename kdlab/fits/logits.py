@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 @torch.no_grad()
 def logits_of(
-    net: nn.Module, inputs: Tensor, scale: Callable[[Tensor], Tensor], device: torch.device, batch_size: int = 1024
+    net: nn.Module, inputs: Tensor, scale: Callable[[Tensor], Tensor], device: torch.device, batch_size: int
 ) -> Tensor:
     """Return `net`'s logits (N, C) for the stored `inputs` (N, …), in float32, on the CPU.
 

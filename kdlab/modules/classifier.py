@@ -12,5 +12,5 @@ class Classifier(TrainedNetwork):
 
     def losses(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return the mean cross-entropy with the labels, in nats."""
-        loss = F.cross_entropy(logits.float(), batch.labels)
+        loss = F.cross_entropy(logits, batch.labels)
         return {"loss": loss, "hard_loss": loss}

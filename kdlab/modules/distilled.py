@@ -42,5 +42,5 @@ class Distilled(TrainedNetwork):
             classes, answers = answers.argmax(dim=1), None
         terms = self.loss(student_logits=logits, teacher_logits=answers, targets=classes)
         soft = {} if terms.soft is None else {"soft_loss": terms.soft}
-        with_labels = terms.hard if classes is batch.labels else F.cross_entropy(logits.detach().float(), batch.labels)
+        with_labels = terms.hard if classes is batch.labels else F.cross_entropy(logits.detach(), batch.labels)
         return {"loss": terms.total, **soft, "hard_loss": with_labels}

@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from kdlab.data import Batch
 from kdlab.errors import Diverged
+from kdlab.losses.terms import at_least_float32
 
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
 MakeSchedule = Callable[[Optimizer, int], LRScheduler]
@@ -51,7 +52,10 @@ class TrainedNetwork(LightningModule, ABC):
 
     @abstractmethod
     def losses(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Return scalars averaged over the batch: `loss` (which is minimized), `hard_loss`, and `soft_loss` if any."""
+        """Return scalars averaged over the batch: `loss` (which is minimized), `hard_loss`, and `soft_loss` if any.
+
+        `logits` (B, C) are in float32, and autocast is off.
+        """
 
     def configure_optimizers(self) -> Any:
         """Build the optimizer, and a schedule over all steps of the fit."""
@@ -70,8 +74,9 @@ class TrainedNetwork(LightningModule, ABC):
         """Take one optimizer step for each batch, and add its losses to the epoch's sums."""
         optimizer, schedule = self.optimizers(), self.lr_schedulers()
         for batch in batches:
-            logits = self.net(batch.inputs)
-            losses = self.losses(logits, batch)
+            logits = at_least_float32(self.net(batch.inputs))
+            with self._full_precision():
+                losses = self.losses(logits, batch)
             optimizer.zero_grad()  # type: ignore[union-attr]
             self.manual_backward(losses["loss"])
             optimizer.step()  # type: ignore[union-attr]
@@ -80,6 +85,10 @@ class TrainedNetwork(LightningModule, ABC):
             torch.clear_autocast_cache()
             right = (logits.detach().argmax(dim=1) == batch.labels).float().mean()
             self._add(losses | {"accuracy": right}, len(batch.labels))
+
+    def _full_precision(self) -> torch.autocast:
+        """Suspend bf16 autocast, under which a matrix product in a loss or a count would keep 8 bits."""
+        return torch.autocast(self.device.type, enabled=False)
 
     def _add(self, means: dict[str, Tensor], size: int) -> None:
         for name, value in means.items():
@@ -120,14 +129,17 @@ class TrainedNetwork(LightningModule, ABC):
         self._val = torch.zeros(2, 3, device=self.device)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Add up cross-entropy, right answers and samples, separately for seen and unseen classes."""
-        logits = self.net(batch.inputs).float()
-        loss = F.cross_entropy(logits, batch.labels, reduction="none")
-        right = (logits.argmax(dim=1) == batch.labels).float()
-        unseen = torch.isin(batch.labels, self._held_out).float()
-        figures = torch.stack([loss, right, torch.ones_like(loss)], dim=1)
-        # No matrix product: under autocast its sums would have bfloat16's 8 bits, and 2,013 right answers be 2,016.
-        self._val += (torch.stack([1 - unseen, unseen]).unsqueeze(2) * figures).sum(dim=1)
+        """Add up cross-entropy, right answers and samples, separately for seen and unseen classes.
+
+        In float32 whatever the training's precision, so that a curve shows what the rows of the results will.
+        """
+        with self._full_precision():
+            logits = at_least_float32(self.net(batch.inputs))
+            loss = F.cross_entropy(logits, batch.labels, reduction="none")
+            right = (logits.argmax(dim=1) == batch.labels).float()
+            unseen = torch.isin(batch.labels, self._held_out).float()
+            figures = torch.stack([loss, right, torch.ones_like(loss)], dim=1)  # (B, 3)
+            self._val += torch.stack([1 - unseen, unseen]) @ figures  # (2, B) @ (B, 3)
 
     def on_validation_epoch_end(self) -> None:
         """Log validation loss and accuracy."""

@@ -93,3 +93,16 @@ def test_random_streams_are_independent_and_reproducible():
     streams = {derive(seed, purpose, i) for seed in range(3) for purpose in ("order", "weights") for i in range(3)}
     assert len(streams) == 18
     assert derive(0, "order") == derive(0, "order")
+
+
+def test_large_images_are_fetched_and_forwarded_within_a_budget_of_bytes(stripes):
+    stripes.batch_size = 64
+    stripes.input_shape = (3, 224, 224)
+    images = 64 * 2**20 // (3 * 224 * 224 * 4)
+    assert stripes.inference_size == images
+    assert stripes.train_dataloader().batch_size == 64
+    assert stripes.val_dataloader().batch_size == images
+    stripes.batch_size = 512
+    assert stripes.train_dataloader().batch_size == 512  # a step's own samples cannot be fewer
+    stripes.input_shape = (1, 28, 28)
+    assert stripes.train_dataloader().batch_size == 2048

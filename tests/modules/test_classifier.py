@@ -39,7 +39,7 @@ def train(data: ClassificationData, folder: Path, teacher: Teacher | None = None
 
 
 def logits(data: ClassificationData, net: nn.Module) -> Tensor:
-    return logits_of(net, data.train.inputs, data.scale, CPU.device)
+    return logits_of(net, data.train.inputs, data.scale, CPU.device, 100)
 
 
 def test_hard_targets_are_plain_training_on_the_teachers_first_choices(stripes, tmp_path):

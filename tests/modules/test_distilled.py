@@ -11,10 +11,11 @@ from torch.optim import SGD
 from kdlab.data import Batch, ClassificationData, Jitter
 from kdlab.data import module as data_module
 from kdlab.errors import Diverged
+from kdlab.fits.context import Context
 from kdlab.fits.fit import fit
 from kdlab.fits.logits import logits_of
 from kdlab.hardware import Hardware
-from kdlab.losses import DistillationLoss
+from kdlab.losses import DistillationLoss, LossTerms
 from kdlab.models import MLP
 from kdlab.modules import CachedTeacher, Classifier, Distilled, LiveTeacher
 from kdlab.modules.trained import TrainedNetwork
@@ -60,7 +61,7 @@ def train(
 
 
 def cached(data: ClassificationData, net: nn.Module) -> CachedTeacher:
-    return CachedTeacher(logits_of(net, data.train.inputs, data.scale, CPU.device))
+    return CachedTeacher(logits_of(net, data.train.inputs, data.scale, CPU.device, 100))
 
 
 @pytest.mark.parametrize("augment", [nn.Identity(), Jitter(1)])
@@ -165,17 +166,55 @@ def test_validation_figures_are_over_samples_not_averaged_over_batches(stripes, 
     train(module, stripes, tmp_path, epochs=2, hardware=Hardware(torch.device("cpu"), precision))
     labels = stripes.train.labels[stripes.val_ids]
     inputs = stripes.train.inputs[stripes.val_ids]
-    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed"):
-        logits = logits_of(module.net, inputs, stripes.scale, CPU.device, batch_size=7)
-    metrics = module.trainer.callback_metrics
-    assert metrics["val/accuracy_seen"].item() == pytest.approx((logits.argmax(1) == labels).float().mean().item())
-    assert metrics["val/loss"].item() == pytest.approx(nn.functional.cross_entropy(logits, labels).item(), rel=1e-5)
+    logits = logits_of(module.net, inputs, stripes.scale, CPU.device, 7)
+    last = dict(point[1:] for point in module.curve)
+    assert last["val/accuracy_seen"] == (logits.argmax(1) == labels).float().mean().item()
+    assert last["val/loss"] == pytest.approx(nn.functional.cross_entropy(logits, labels).item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_a_loss_of_the_users_is_computed_in_float32_whatever_it_does(stripes, tmp_path, precision):
+    """A matrix product in a loss is bfloat16 under autocast."""
+    seen = []
+
+    class Products(nn.Module):
+        def forward(self, *, student_logits, teacher_logits, targets):
+            similarities = student_logits @ student_logits.T
+            seen.append((student_logits.dtype, similarities.dtype))
+            total = similarities.mean()
+            return LossTerms(total, None, total)
+
+    module = Distilled(student(), loss=Products(), teacher=None, optimizer=partial(SGD, lr=0.0), schedule=constant)
+    train(module, stripes, tmp_path, epochs=1, hardware=Hardware(torch.device("cpu"), precision))
+    assert set(seen) == {(torch.float32, torch.float32)}
+
+
+def test_no_forward_pass_is_much_larger_than_a_training_step_needs(stripes, tmp_path):
+    """Whatever trains in a GPU's memory must be validated and measured in it."""
+    sizes: dict[bool, set[int]] = {True: set(), False: set()}
+
+    class Counting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = student()
+
+        def forward(self, inputs):
+            sizes[torch.is_grad_enabled()].add(len(inputs))
+            return self.net(inputs)
+
+    stripes.batch_size = 8
+    module = classifier(Counting())
+    train(module, stripes, tmp_path, epochs=1)
+    context = Context(stripes, CPU, tmp_path)
+    context.logits(module.net, stripes.test.inputs)
+    assert max(sizes[True]) == 8
+    assert max(sizes[False]) == 32
 
 
 def test_a_student_learns(stripes, tmp_path):
     module = classifier(student(), lr=0.5)
     train(module, stripes, tmp_path, epochs=20)
-    assert module.trainer.callback_metrics["val/accuracy_seen"] > 0.9
+    assert dict(point[1:] for point in module.curve)["val/accuracy_seen"] > 0.9
 
 
 def test_augmentation_is_the_same_whatever_else_is_drawn(stripes, tmp_path):
@@ -207,9 +246,9 @@ def test_logged_training_loss_is_the_mean_over_samples_not_over_batches(stripes,
     module = classifier(student(), lr=1e-12)
     train(module, stripes, tmp_path, epochs=1)
     transfer = stripes.train_ids
-    logits = logits_of(module.net, stripes.train.inputs[transfer], stripes.scale, CPU.device)
+    logits = logits_of(module.net, stripes.train.inputs[transfer], stripes.scale, CPU.device, 100)
     expected = nn.functional.cross_entropy(logits, stripes.train.labels[transfer])
-    assert module.trainer.callback_metrics["train/loss"].item() == pytest.approx(expected.item(), rel=1e-5)
+    assert dict(point[1:] for point in module.curve)["train/loss"] == pytest.approx(expected.item(), rel=1e-5)
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("32-true", 1e-6), ("bf16-mixed", 1e-3)])
