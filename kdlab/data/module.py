@@ -19,8 +19,8 @@ from kdlab.hashing import derive, short_hash
 from kdlab.limits import integer, is_integer, is_part
 from kdlab.models.bayes import GaussianBayesRule
 
-# Several batches are fetched at once, since fetching a batch costs as much as a step of a small network. So many samples
-# at most, and no more than take these bytes as networks see them.
+# Several batches are fetched at once: fetching a batch costs as much as a step of a small network. So many samples at
+# most, and no more than take these bytes as networks see them.
 SAMPLES_PER_FETCH = 2048
 BYTES_PER_FETCH = 64 * 2**20
 # A forward pass without gradients, which keeps no activations, may have so many times the samples of a training batch.
