@@ -5,11 +5,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from kdlab.errors import ConfigError
 from kdlab.limits import integer, is_integer
 
+# What the drivers of NVIDIA, of AMD, and of GPUs under WSL show.
+GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 COUNT_GPUS = "import torch; print(torch.cuda.device_count())"
 
 
@@ -72,7 +75,9 @@ def visible_gpus() -> list[str]:
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return [gpu for gpu in chosen.split(",") if gpu and gpu != "-1"]
-    if shutil.which("nvidia-smi") is None:
+    # Asking torch takes as long as importing it, so only a machine with a GPU's driver is asked. Slim containers and ROCm
+    # have no nvidia-smi.
+    if shutil.which("nvidia-smi") is None and not any(Path(device).exists() for device in GPU_DEVICES):
         return []
     counted = subprocess.run([sys.executable, "-c", COUNT_GPUS], capture_output=True, text=True, check=True)
     return [str(i) for i in range(int(counted.stdout))]

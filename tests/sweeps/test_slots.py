@@ -3,6 +3,7 @@
 import pytest
 
 from kdlab.errors import ConfigError
+from kdlab.sweeps import slots
 from kdlab.sweeps.slots import Slot, cores, slots_for, visible_gpus
 
 
@@ -57,3 +58,13 @@ def test_the_users_own_limits_are_kept(monkeypatch):
     for none in ("", "-1"):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", none)
         assert visible_gpus() == []
+
+
+@pytest.mark.parametrize(("driver", "gpus"), [("kfd", ["0", "1"]), ("none", [])])
+def test_gpus_are_found_by_their_driver_where_there_is_no_nvidia_smi(monkeypatch, tmp_path, driver, gpus):
+    (tmp_path / "kfd").touch()
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(slots, "GPU_DEVICES", [str(tmp_path / driver)])
+    monkeypatch.setattr(slots, "COUNT_GPUS", "print(2)")  # a machine with two GPUs; torch sees none on this one
+    assert visible_gpus() == gpus
