@@ -75,8 +75,8 @@ def visible_gpus() -> list[str]:
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return [gpu for gpu in chosen.split(",") if gpu and gpu != "-1"]
-    # Asking torch takes as long as importing it, so only a machine with a GPU's driver is asked. Slim containers and ROCm
-    # have no nvidia-smi.
+    # Asking torch takes as long as importing it, so only a machine with a GPU's driver is asked. Slim containers and
+    # ROCm have no nvidia-smi.
     if shutil.which("nvidia-smi") is None and not any(Path(device).exists() for device in GPU_DEVICES):
         return []
     counted = subprocess.run([sys.executable, "-c", COUNT_GPUS], capture_output=True, text=True, check=True)
