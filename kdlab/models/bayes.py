@@ -1,12 +1,15 @@
 """The Bayes rule: the best possible classifier of data with a known distribution."""
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 MONTE_CARLO_SAMPLES = 1_000_000
+# Numbers of a sample that are drawn at once.
+DRAWN_AT_ONCE = 2_000_000
 
 
 class BayesError(NamedTuple):
@@ -55,8 +58,11 @@ class GaussianBayesRule(nn.Module):
         """
         if len(self.means) == 2:
             return BayesError(two_class_error(self.means, self.variance, self.priors), 0.0, 0)
-        inputs, _ = draw(self.means, self.variance, self.priors, MONTE_CARLO_SAMPLES, seed=0)
-        risk = 1 - self.log_posterior(inputs).exp().amax(dim=1)
+        risk = torch.empty(MONTE_CARLO_SAMPLES, dtype=torch.float64)
+        done = 0
+        for inputs, labels in draws(self.means, self.variance, self.priors, len(risk), seed=0):
+            risk[done : done + len(labels)] = 1 - self.log_posterior(inputs).exp().amax(dim=1)
+            done += len(labels)
         return BayesError(float(risk.mean()), float(risk.std() / math.sqrt(len(risk))), len(risk))
 
 
@@ -84,7 +90,20 @@ def _phi(x: float) -> float:
 
 def draw(means: Tensor, variance: float, priors: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
     """Draw `count` samples: inputs (N, D) float32, labels (N,) from the priors; a function of the arguments alone."""
+    inputs, labels = zip(*draws(means, variance, priors, count, seed), strict=True)
+    return torch.cat(inputs), torch.cat(labels)
+
+
+def draws(means: Tensor, variance: float, priors: Tensor, count: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the samples of `draw` in parts that take little memory."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.multinomial(priors.double(), count, replacement=True, generator=generator)
-    noise = torch.randn(count, means.shape[1], generator=generator, dtype=torch.float64)
-    return (means.double()[labels] + math.sqrt(variance) * noise).float(), labels
+    dimension = means.shape[1]
+    # The generator draws 16 numbers at a time: parts of a multiple of 16 are the same as one draw of all.
+    at_once = max(16, DRAWN_AT_ONCE // dimension // 16 * 16)
+    parts = labels.split(at_once)
+    if len(parts) > 1 and len(parts[-1]) * dimension < 16:  # a draw of fewer than 16 is another one
+        parts = (*parts[:-2], torch.cat(parts[-2:]))
+    for part in parts:
+        noise = torch.randn(len(part), dimension, generator=generator, dtype=torch.float64)
+        yield (means.double()[part] + math.sqrt(variance) * noise).float(), part

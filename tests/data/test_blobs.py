@@ -7,6 +7,7 @@ import torch
 from scipy.stats import multivariate_normal, norm
 
 from kdlab.data import BlobsData
+from kdlab.models import bayes
 
 UNEVEN = {"means": [[0.0, 0.0, 1.0], [2.0, 1.0, 0.0], [-1.0, 2.0, 2.0]], "variance": 1.7, "priors": [0.5, 0.3, 0.2]}
 
@@ -65,6 +66,25 @@ def test_with_more_classes_the_bayes_error_is_an_estimate_with_its_standard_erro
     assert error.samples == 1_000_000
     assert 0 < error.standard_error < 1e-3
     assert error.value == pytest.approx(norm.cdf(-1) * 2 / 3, abs=4 * error.standard_error)
+
+
+@pytest.mark.parametrize("count", [1000, 1003, 4096])
+def test_a_draw_in_parts_is_the_same_draw(monkeypatch, count):
+    data = BlobsData(**UNEVEN)
+    whole = bayes.draw(data.means, data.variance, data.priors, count, seed=1)
+    monkeypatch.setattr(bayes, "DRAWN_AT_ONCE", 500)
+    parts = list(bayes.draws(data.means, data.variance, data.priors, count, seed=1))
+    assert len(parts) > 5
+    assert all(inputs.numel() <= 500 + 16 for inputs, _ in parts)
+    for found, wanted in zip(map(torch.cat, zip(*parts, strict=True)), whole, strict=True):
+        assert torch.equal(found, wanted)
+
+
+def test_the_estimate_takes_as_little_memory_in_many_dimensions_and_is_the_same(monkeypatch):
+    monkeypatch.setattr(bayes, "MONTE_CARLO_SAMPLES", 2000)
+    error = BlobsData(**UNEVEN).bayes_error()
+    monkeypatch.setattr(bayes, "DRAWN_AT_ONCE", 500)
+    assert BlobsData(**UNEVEN).bayes_error() == pytest.approx(error, rel=1e-12)
 
 
 def test_draws_follow_means_variance_and_priors():
