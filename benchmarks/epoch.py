@@ -32,6 +32,7 @@ from kdlab import hardware
 from kdlab.data import MNISTData
 from kdlab.fits.fit import fit
 from kdlab.fits.logits import logits_of
+from kdlab.limits import ACCELERATORS
 from kdlab.losses import DistillationLoss
 from kdlab.models import MLP
 from kdlab.modules import CachedTeacher, Distilled
@@ -122,7 +123,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5, help="timed rounds, after one for warming up")
-    parser.add_argument("--accelerator", default="auto", choices=hardware.ACCELERATORS)
+    parser.add_argument("--accelerator", default="auto", choices=ACCELERATORS)
     arguments = parser.parse_args()
 
     default = hardware.choose(arguments.accelerator, "auto")

@@ -8,10 +8,7 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from kdlab.limits import integer, is_integer
-
-ACCELERATORS = ("auto", "cpu", "gpu")
-PRECISIONS = ("auto", "32-true", "bf16-mixed")
+from kdlab.limits import ACCELERATORS, PRECISIONS, choice, integer, is_integer
 
 
 class Hardware(NamedTuple):
@@ -43,11 +40,7 @@ def choose(
     Raises:
         ValueError: one line for each choice that does not exist, or that this machine does not have.
     """
-    problems = []
-    if accelerator not in ACCELERATORS:
-        problems.append(f"accelerator={accelerator}: must be one of {', '.join(ACCELERATORS)}")
-    if precision not in PRECISIONS:
-        problems.append(f"precision={precision}: must be one of {', '.join(PRECISIONS)}")
+    problems = [*choice("accelerator", accelerator, ACCELERATORS), *choice("precision", precision, PRECISIONS)]
     if accelerator == "gpu" and not torch.cuda.is_available():
         problems.append("accelerator=gpu: this machine has no usable GPU; take trainer=auto or trainer=cpu")
     if deterministic not in (True, False, "warn"):

@@ -1,8 +1,18 @@
 """Limits of single values: what is in range, and the line that says so when it is not."""
 
 import math
+import os
 import re
+from collections.abc import Sequence
+from functools import cache
 from numbers import Real
+from pathlib import Path
+
+# The most characters of a value that a message shows.
+LONGEST = 80
+ACCELERATORS = ("auto", "cpu", "gpu")
+PRECISIONS = ("auto", "32-true", "bf16-mixed")
+UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB", "EB")
 
 # Names of experiments and arms, which are names of folders and files too. The longest still make one.
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
@@ -56,6 +66,44 @@ def boolean(name: str, value: object) -> list[str]:
     return [] if isinstance(value, bool) else [f"{name}={shown(value)}: must be true or false"]
 
 
+def choice(name: str, value: object, known: Sequence[str]) -> list[str]:
+    """Return the problem line of a value that is none of the known ones."""
+    return [] if value in known else [f"{name}={shown(value)}: must be one of {', '.join(known)}"]
+
+
+def text(name: str, value: object) -> list[str]:
+    """Return the problem line of a value that is no text, or an empty one."""
+    return [] if isinstance(value, str) and value else [f"{name}={shown(value)}: must be a text, and not an empty one"]
+
+
 def shown(value: object) -> object:
-    """Return a value as the user types it."""
-    return "null" if value is None else value
+    """Return a value as the user types it; a long one is cut."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if value == "":
+        return "''"
+    text = str(value)
+    return value if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text):,} characters)"
+
+
+def memory(name: str, value: object, needed: float, what: str) -> list[str]:
+    """Return the problem line of a value that asks for more bytes than this machine has; none where it fits."""
+    if needed <= machine_memory():
+        return []
+    return [f"{name}={shown(value)}: {what} would need {in_bytes(needed)}, and {in_bytes(machine_memory())} are there"]
+
+
+@cache
+def machine_memory() -> int:
+    """Return the bytes of memory that this process may use: the machine's, or less where its control group has less."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    group = Path("/sys/fs/cgroup/memory.max")
+    if group.is_file() and (text := group.read_text().strip()).isdecimal():
+        limits.append(int(text))
+    return min(limits)
+
+
+def in_bytes(count: float) -> str:
+    """Return a number of bytes in the unit that suits it."""
+    power = min(int(math.log10(max(count, 1)) // 3), len(UNITS) - 1)
+    return f"{count / 1000**power:,.3g} {UNITS[power]}"

@@ -1,23 +1,26 @@
-"""What may be wrong with a config apart from its recipes: names, device, store, evaluation, comparison."""
+"""What may be wrong with a config apart from its recipes: names, device, store, evaluation, comparison.
 
+All but `device_problems`, which asks torch for the machine's GPUs, is checked without torch.
+"""
+
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kdlab import hardware
 from kdlab.config.comparison import comparison_problems
 from kdlab.config.recipes import Plain
-from kdlab.limits import NAME, NAME_RULE, boolean, shown
+from kdlab.limits import ACCELERATORS, NAME, NAME_RULE, PRECISIONS, boolean, choice, integer, shown
 from kdlab.results import SPLITS
 
 
-def run_problems(config: Plain, *, in_sweep: bool) -> list[str]:
-    """Return a line for each problem; `in_sweep` says whether the config is that of one point of a sweep."""
+def run_problems(config: Plain) -> list[str]:
+    """Return a line for each problem that shows without torch."""
     return [
         *_evaluation_problems(config),
         *comparison_problems(config["comparison"], config),
         *_name_problems(config),
-        *_device_problems(config, in_sweep),
+        *_trainer_problems(config["trainer"]),
         *_store_problems(config["store"]),
     ]
 
@@ -29,12 +32,11 @@ def _evaluation_problems(config: Plain) -> Iterator[str]:
     if splits is None:
         pass
     elif not known or not splits or len(set(splits)) < len(splits):
-        yield f"evaluation.splits={splits}: must be null, or a list of one or more of {', '.join(SPLITS)}"
+        yield f"evaluation.splits={shown(splits)}: must be null, or a list of one or more of {', '.join(SPLITS)}"
     elif "val" in splits and config["data"].get("val_size") == 0:
         yield f"evaluation.splits={splits}: there is no validation part, since data.val_size=0"
     yield from boolean("evaluation.cost", evaluation["cost"])
-    if evaluation["prior_offsets"] not in ("per_class", "shared"):
-        yield f"evaluation.prior_offsets={evaluation['prior_offsets']}: must be per_class or shared"
+    yield from choice("evaluation.prior_offsets", evaluation["prior_offsets"], ("per_class", "shared"))
 
 
 def _name_problems(config: Plain) -> Iterator[str]:
@@ -42,14 +44,23 @@ def _name_problems(config: Plain) -> Iterator[str]:
     if not (isinstance(name, str) and NAME.fullmatch(name)):
         yield f"name={shown(name)}: names a folder; allowed are {NAME_RULE}"
     if not isinstance(question, str | None):
-        yield f"question={question}: must be a text, or null"
-    if config["figures"] not in (None, True, False):
-        yield f"figures={config['figures']}: must be true, false or null"
+        yield f"question={shown(question)}: must be a text, or null"
+    if not isinstance(config["figures"], bool | None):
+        yield f"figures={shown(config['figures'])}: must be true, false or null"
     if not config["arms"]:
         yield "arms: there is none; choose an experiment (+experiment=dark_knowledge) or add one (+arms.distilled={})"
 
 
-def _device_problems(config: Plain, in_sweep: bool) -> Iterator[str]:
+def _trainer_problems(trainer: Plain) -> Iterator[str]:
+    yield from choice("trainer.accelerator", trainer["accelerator"], ACCELERATORS)
+    yield from choice("trainer.precision", trainer["precision"], PRECISIONS)
+    yield from integer("trainer.devices", trainer["devices"])
+
+
+def device_problems(config: Plain, *, in_sweep: bool) -> Iterator[str]:
+    """Yield a line for each problem with the device; `in_sweep` for the config of one point of a sweep."""
+    from kdlab import hardware  # imports torch
+
     trainer, batch_size = config["trainer"], config["data"].get("batch_size", 1)
     try:
         devices = hardware.choose(**trainer).devices
@@ -67,8 +78,19 @@ def _device_problems(config: Plain, in_sweep: bool) -> Iterator[str]:
 
 def _store_problems(store: Plain) -> Iterator[str]:
     folder = store["folder"]
-    if not (folder is None or (isinstance(folder, str) and folder)):
-        yield f"store.folder={folder}: must be a folder, or null to keep nothing"
-    elif folder is not None and Path(folder).expanduser().is_file():
-        yield f"store.folder={folder}: is a file; a folder is needed"
+    if folder is not None and not (isinstance(folder, str) and folder):
+        yield f"store.folder={shown(folder)}: must be a folder, or null to keep nothing"
+    elif folder is not None and (problem := folder_problem(Path(folder).expanduser())):
+        yield f"store.folder={shown(folder)}: {problem}"
     yield from boolean("store.refresh", store["refresh"])
+
+
+def folder_problem(folder: Path) -> str | None:
+    """Return why a folder cannot be made or written to; None where it can."""
+    try:
+        there = next(place for place in (folder, *folder.parents) if place.exists())
+    except (OSError, ValueError) as error:
+        return f"cannot be a folder: {error.strerror if isinstance(error, OSError) else error}"
+    if not there.is_dir():
+        return "is a file; a folder is needed" if there == folder else f"cannot be made: {there} is a file"
+    return None if os.access(there, os.W_OK) else f"cannot be written to: {there} is not yours"

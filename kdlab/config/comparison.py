@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
-from kdlab.limits import is_finite
+from kdlab.limits import choice, is_finite, is_integer, shown, text
 from kdlab.results import SPLITS, Correction
 
 KEYS = ("source", "dataset", "about", "rows")
@@ -29,10 +29,13 @@ def comparison_problems(comparison: Any, config: Mapping[str, Any]) -> Iterator[
     known = isinstance(comparison, dict) and {"about", *comparison} == set(KEYS)
     if not (known and isinstance(comparison["rows"], list)):
         yield (
-            f"comparison={comparison}: must be null, or have the keys {', '.join(KEYS)}: `rows` is a list, and `about` "
-            "may be left out"
+            f"comparison={shown(comparison)}: must be null, or have the keys {', '.join(KEYS)}: `rows` is a "
+            "list, and `about` may be left out"
         )
         return
+    yield from text("comparison.dataset", comparison["dataset"])
+    if not isinstance(comparison["source"], str | None):
+        yield f"comparison.source={shown(comparison['source'])}: must be a text, or null"
     yield from _about_problems(comparison.get("about"), config)
     for i, row in enumerate(comparison["rows"]):
         yield from _row_problems(f"comparison.rows[{i}]", row)
@@ -56,7 +59,7 @@ def value_at(config: Mapping[str, Any], key: str) -> Any:
 def _about_problems(about: Any, config: Mapping[str, Any]) -> Iterator[str]:
     if about is not None and not isinstance(about, dict):
         example = "{data.held_out_classes: [3]}"
-        yield f"comparison.about={about}: must be a mapping of the config's keys, such as {example}"
+        yield f"comparison.about={shown(about)}: must be a mapping of the config's keys, such as {example}"
         return
     for key in about or ():
         try:
@@ -69,15 +72,19 @@ def _about_problems(about: Any, config: Mapping[str, Any]) -> Iterator[str]:
 
 def _row_problems(at: str, row: Any) -> Iterator[str]:
     if not isinstance(row, dict):
-        yield f"{at}={row}: must be a mapping with the keys {', '.join(ROW_KEYS)}"
+        yield f"{at}={shown(row)}: must be a mapping with the keys {', '.join(ROW_KEYS)}"
         return
     if unknown := [key for key in row if key not in ROW_KEYS]:
         yield f"{at}.{unknown[0]}: no such key; there are {', '.join(ROW_KEYS)}"
     if missing := [key for key in ("show", "arm", "metric") if key not in row]:
         yield f"{at}.{missing[0]}: is missing"
     full = DEFAULTS | row
+    for key in ("show", "arm"):
+        yield from text(f"{at}.{key}", full[key]) if key in full else ()
     for key, known in CHOICES.items():
-        if key in full and full[key] not in known:
-            yield f"{at}.{key}={full[key]}: must be one of {', '.join(known)}"
+        yield from choice(f"{at}.{key}", full[key], known) if key in full else ()
+    classes = full["classes"] if isinstance(full["classes"], list) else [full["classes"]]
+    if not classes or not all(is_integer(it, least=0) or (isinstance(it, str) and it) for it in classes):
+        yield f"{at}.classes={shown(full['classes'])}: must be all, seen, unseen, a class's index, or a list of these"
     if not (full["source"] is None or is_finite(full["source"])):
-        yield f"{at}.source={full['source']}: must be a finite number, or left out where the source has none"
+        yield f"{at}.source={shown(full['source'])}: must be a finite number, or left out where the source has none"

@@ -1,12 +1,11 @@
 """What may be wrong with one part of a recipe: a network, an optimizer, a loss, a number.
 
 Each part states its own limits: it is built once, as the run will build it, and what its constructor raises is reported
-under the part's key.
+under the key that is to blame.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -15,10 +14,16 @@ from hydra.utils import get_object, instantiate
 from torch import nn
 
 from kdlab.config.experiment import TARGETS, Node
+from kdlab.config.nodes import HYDRAS_OWN
 from kdlab.data import ClassificationData
 from kdlab.data.held_out import class_indices
-from kdlab.limits import integer, positive, shown
+from kdlab.limits import in_bytes, machine_memory, shown
 from kdlab.losses import LossTerms
+
+# A network in training: its weights, their gradients, and what optimizers keep of both.
+COPIES = 4
+# A network without a size above this is built as it is.
+LARGE = 10_000
 
 
 def needs_soft_targets(loss: Node) -> bool:
@@ -28,78 +33,122 @@ def needs_soft_targets(loss: Node) -> bool:
 
 
 def check_part(path: str, part: str, value: Any, data: ClassificationData | None, problems: list[str]) -> None:
-    """Add to `problems` what is wrong with the `part` of a recipe that the user calls `path`."""
+    """Add to `problems` what is wrong with the `part` of a recipe that the user calls `path`, apart from its types."""
     if part in VALUES:
-        problems += VALUES[part](path, value, data)
-    elif not (isinstance(value, dict) and "_target_" in value):
-        group = "model" if part == "net" else part
-        problems.append(
-            f"{path}={shown(value)}: must be a mapping with a _target_; "
-            f"an option of the group {group} is chosen by {group}@{path}=OPTION"
-        )
-    elif part == "net" and data is None:
-        return  # its sizes may be the data set's, which is what must be mended first
-    else:
-        built = build(path, value, problems)
-        if built is None:
+        problems += VALUES[part](path, value, data) if data is not None else ()
+    elif part in BUILT:
+        if part in ("net", "augment") and data is None:
+            return  # its sizes may be the data set's, which is what must be mended first
+        if part == "net" and (too_large := _size_problems(path, value)):
+            problems += too_large
             return
-        if part == "optimizer":
-            _check_optimizer(path, value, built, problems)
-        elif part == "schedule":
-            _try(path, lambda: built(torch.optim.SGD([nn.Parameter(torch.zeros(1))]), 1), problems)
-        elif part == "loss":
-            problems += _loss_problems(path, built, soft=needs_soft_targets(value))
-        elif part == "augment" and data is not None:
-            problems += _augment_problems(path, built, data)
-        elif part == "net":
-            assert data is not None
-            problems += _net_problems(path, built, data)
+        BUILT[part](path, value, data, problems)
 
 
-def _patience_problems(path: str, value: Any, data: ClassificationData | None) -> Iterator[str]:
-    if value is None:
+def _check_optimizer(path: str, node: Node, data: Any, problems: list[str]) -> None:
+    built_with(path, node, problems, lambda make: make([nn.Parameter(torch.zeros(1))]))
+
+
+def _check_schedule(path: str, node: Node, data: Any, problems: list[str]) -> None:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))])
+    built_with(path, node, problems, lambda make: make(optimizer, 1))
+
+
+def _check_loss(path: str, node: Node, data: Any, problems: list[str]) -> None:
+    loss = build(path, node, problems)
+    if loss is not None:
+        problems += _loss_problems(path, loss, soft=needs_soft_targets(node))
+
+
+def _check_augment(path: str, node: Node, data: ClassificationData, problems: list[str]) -> None:
+    inputs = torch.zeros(2, *data.input_shape, dtype=torch.uint8)
+    built = built_with(path, node, problems, _is_module)
+    if built is None:
         return
-    yield from integer(path, value)
-    if data is not None and data.val_size == 0:
-        yield f"{path}={value}: stopping early needs a validation part, but data.val_size=0"
+    arguments = [key for key in node if key not in HYDRAS_OWN]
+    if isinstance(built, nn.Identity) and arguments:  # it takes anything, and ignores it
+        problems.append(f"{path}.{arguments[0]}={shown(node[arguments[0]])}: {node['_target_']} has no arguments")
+    outputs = tried(path, {}, lambda: built(inputs), problems, f"fails on {_of(data)}")
+    if outputs is not None and tuple(outputs.shape) != tuple(inputs.shape):
+        problems.append(f"{path}: makes {tuple(outputs.shape)[1:]} of {_of(data)}")
 
 
-def _targets_problems(path: str, value: Any, data: ClassificationData | None) -> Iterator[str]:
-    if value not in TARGETS:
-        yield f"{path}={value}: must be one of {', '.join(TARGETS)}"
-    elif TARGETS[value].source == "bayes" and data is not None and data.bayes_rule is None:
-        yield f"{path}={value}: the true posterior of {data.name} is not known; that of data=blobs is"
+def _check_net(path: str, node: Node, data: ClassificationData, problems: list[str]) -> None:
+    net = built_with(path, node, problems, _is_module)
+    if net is None:
+        return
+    inputs, classes = torch.zeros(2, *data.input_shape, dtype=torch.uint8), len(data.class_names)
+    with torch.no_grad():
+        outputs = tried(path, {}, lambda: net.eval()(data.scale(inputs)), problems, f"fails on {_of(data)}")
+    shape = tuple(getattr(outputs, "shape", ()))
+    if outputs is not None and shape != (2, classes):
+        problems.append(f"{path}: gives outputs of shape {shape} for 2 samples, but {data.name} has {classes} classes")
 
 
-def _held_out_problems(path: str, value: Any, data: ClassificationData | None) -> Iterator[str]:
-    if data is not None:
-        problems: list[str] = []
-        _try(path.removesuffix(".held_out_classes"), lambda: class_indices(value, data.class_names), problems)
-        yield from problems
-
-
-def _checkpoint_problems(path: str, value: Any, data: ClassificationData | None) -> Iterator[str]:
-    if value is not None and not (isinstance(value, str) and Path(value).expanduser().is_file()):
-        yield f"{path}={value}: no such file; a state_dict saved by torch.save, or .safetensors, is needed"
-
-
-# Parts of a recipe that are plain values; all others are built.
-VALUES: dict[str, Callable[[str, Any, ClassificationData | None], Iterable[str]]] = {
-    "max_epochs": lambda path, value, data: integer(path, value),
-    "seed": lambda path, value, data: integer(path, value, least=0),
-    "teacher": lambda path, value, data: (),  # checked with the graph of fits
-    "patience": _patience_problems,
-    "targets": _targets_problems,
-    "held_out_classes": _held_out_problems,
-    "checkpoint": _checkpoint_problems,
+BUILT: dict[str, Callable[[str, Node, Any, list[str]], None]] = {
+    "optimizer": _check_optimizer,
+    "schedule": _check_schedule,
+    "loss": _check_loss,
+    "augment": _check_augment,
+    "net": _check_net,
 }
 
 
-def _check_optimizer(path: str, node: dict[str, Any], built: Any, problems: list[str]) -> None:
-    if wrong_lr := positive(f"{path}.lr", node.get("lr", 1.0)):
-        problems += wrong_lr
-    else:
-        _try(path, lambda: built([nn.Parameter(torch.zeros(1))]), problems)
+def _of(data: ClassificationData) -> str:
+    return f"{data.name}'s inputs of shape {data.input_shape}"
+
+
+def _is_module(built: Any) -> Any:
+    if not isinstance(built, nn.Module):
+        raise TypeError(f"makes a {type(built).__name__}; a torch.nn.Module is needed")
+    return built
+
+
+def _patience_problems(path: str, value: Any, data: ClassificationData) -> Iterator[str]:
+    if value is not None and data.val_size == 0:
+        yield f"{path}={value}: stopping early needs a validation part, but data.val_size=0"
+
+
+def _targets_problems(path: str, value: Any, data: ClassificationData) -> Iterator[str]:
+    if TARGETS[value].source == "bayes" and data.bayes_rule is None:
+        yield f"{path}={value}: the true posterior of {data.name} is not known; that of data=blobs is"
+
+
+def _held_out_problems(path: str, value: Any, data: ClassificationData) -> Iterator[str]:
+    problems: list[str] = []
+    tried(path.removesuffix(".held_out_classes"), {}, lambda: class_indices(value, data.class_names), problems)
+    yield from problems
+
+
+# Plain parts whose limits depend on the data set.
+VALUES: dict[str, Callable[[str, Any, ClassificationData], Iterator[str]]] = {
+    "patience": _patience_problems,
+    "targets": _targets_problems,
+    "held_out_classes": _held_out_problems,
+}
+
+
+def _size_problems(path: str, node: Node) -> list[str]:
+    """Return what is wrong with a network that has more weights than this machine can train; built without memory."""
+    if max(_numbers(node), default=0) < LARGE:
+        return []
+    try:
+        with torch.device("meta"):
+            net = instantiate(node, _convert_="all")
+        needed = COPIES * sum(value.numel() * value.element_size() for value in net.parameters())
+    except Exception:  # what is wrong, or cannot be built so, shows when it is built in earnest
+        return []
+    if needed <= machine_memory():
+        return []
+    return [
+        f"{path}: training its weights would need {in_bytes(needed)}, and this machine has {in_bytes(machine_memory())}"
+    ]
+
+
+def _numbers(node: Any) -> Iterator[int]:
+    inner = node.values() if isinstance(node, Mapping) else node if isinstance(node, list) else ()
+    for value in inner:
+        yield from [value] if isinstance(value, int) else _numbers(value)
 
 
 def _loss_problems(path: str, loss: Any, *, soft: bool) -> Iterator[str]:
@@ -115,41 +164,54 @@ def _loss_problems(path: str, loss: Any, *, soft: bool) -> Iterator[str]:
         yield f"{path}: total, soft and hard must be scalars, averaged over the batch"
 
 
-def _augment_problems(path: str, augment: nn.Module, data: ClassificationData) -> Iterator[str]:
-    inputs = torch.zeros(2, *data.input_shape, dtype=torch.uint8)
-    try:
-        shape = tuple(augment(inputs).shape)
-    except Exception as error:  # an augmentation may fail in any way on inputs it was not made for
-        yield f"{path}: fails on {data.name}'s inputs of shape {data.input_shape}: {error}"
-        return
-    if shape != tuple(inputs.shape):
-        yield f"{path}: makes {shape[1:]} of {data.name}'s inputs of shape {data.input_shape}"
-
-
-def _net_problems(path: str, net: nn.Module, data: ClassificationData) -> Iterator[str]:
-    inputs, classes = torch.zeros(2, *data.input_shape, dtype=torch.uint8), len(data.class_names)
-    try:
-        with torch.no_grad():
-            shape = tuple(net.eval()(data.scale(inputs)).shape)
-    except Exception as error:  # a network may fail in any way on inputs it was not made for
-        yield f"{path}: fails on {data.name}'s inputs of shape {data.input_shape}: {error}"
-        return
-    if shape != (2, classes):
-        yield f"{path}: gives outputs of shape {shape} for 2 samples, but {data.name} has {classes} classes"
-
-
-def build(path: str, node: Any, problems: list[str]) -> Any:
+def build(path: str, node: Node, problems: list[str]) -> Any:
     """Return what the config `node` describes; where it cannot be built, add why to `problems` and return None."""
-    return _try(path, lambda: instantiate(node, _convert_="all"), problems)
+    return built_with(path, node, problems, lambda built: built)
 
 
-def _try(path: str, make: Callable[[], Any], problems: list[str]) -> Any:
-    """Return what `make` makes; where it raises, add what went wrong to `problems` and return None."""
+def built_with(path: str, node: Node, problems: list[str], use: Callable[[Any], Any]) -> Any:
+    """Build a node and use it once; where either fails, add why to `problems`, and return None.
+
+    To blame is the key that the error names, or else the first without which, that is with whose default, all is well;
+    or else the `_target_`.
+    """
+    found: list[str] = []
+    built = tried(path, node, lambda: use(instantiate(node, _convert_="all")), found)
+    if len(found) == 1 and found[0].startswith(f"{path}: "):
+        key = next((key for key in node if key not in HYDRAS_OWN and _works(node, without=key, use=use)), "_target_")
+        found = [f"{path}.{key}={shown(node[key])}{found[0].removeprefix(path)}"]
+    problems += found
+    return built
+
+
+def _works(node: Node, *, without: str, use: Callable[[Any], Any]) -> bool:
+    """Tell whether a node can be built without one of its arguments, that is with its default."""
+    try:
+        use(instantiate({key: value for key, value in node.items() if key != without}, _convert_="all"))
+    except Exception:
+        return False
+    return True
+
+
+def tried(path: str, node: Mapping[str, Any], make: Callable[[], Any], problems: list[str], what: str = "") -> Any:
+    """Return what `make` makes; where it raises, add what went wrong to `problems` and return None.
+
+    The line names the key, where the error names an argument of `node` or is a list of lines `argument=…`.
+    """
     try:
         return make()
     except Exception as error:  # any constructor, the user's own among them
         cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
-        lines = str(cause).strip().split("\n")
-        names_keys = isinstance(cause, ValueError) and all(re.match(r"\w+=", line) for line in lines)
-        problems += [f"{path}.{line}" for line in lines] if names_keys else [f"{path}: {' '.join(lines)}"]
+        lines = [line for line in str(cause).strip().split("\n") if not line.startswith("full_key:")]
+        if isinstance(cause, ValueError) and all(re.match(r"\w+=", line) for line in lines):
+            problems += [f"{path}.{line}" for line in lines]
+            return None
+        text = " ".join([*([f"{what}:"] if what else []), *lines]) or type(cause).__name__
+        problems.append(f"{path}{_named(text, node)}: {text}")
         return None
+
+
+def _named(text: str, node: Node) -> str:
+    """Return `.key=value` of the argument that an error names."""
+    named = [key for key in node if key not in HYDRAS_OWN and re.search(rf"\b{key}\b", text, re.IGNORECASE)]
+    return f".{named[0]}={shown(node[named[0]])}" if named else ""

@@ -1,12 +1,13 @@
 """A composed config → an `Experiment`, or one `ConfigError` with every problem, before anything is read or trained."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from omegaconf import DictConfig
 
-from kdlab.config.checks import run_problems
+from kdlab.config.checks import device_problems
+from kdlab.config.early import check_early
 from kdlab.config.experiment import (
     EvaluationSettings,
     Experiment,
@@ -16,9 +17,9 @@ from kdlab.config.experiment import (
     StudentRecipe,
     TrainerSettings,
 )
-from kdlab.config.parts import build, check_part, needs_soft_targets
-from kdlab.config.recipes import Plain, recipes_of
-from kdlab.config.structure import TOP_LEVEL, plain_values
+from kdlab.config.nodes import SIZES
+from kdlab.config.parts import built_with, check_part, needs_soft_targets
+from kdlab.config.recipes import Plain, parts_of, recipes_of
 from kdlab.data import ClassificationData
 from kdlab.data.held_out import class_indices
 from kdlab.errors import ConfigError
@@ -38,15 +39,15 @@ def read(config: DictConfig, data: ClassificationData | None = None, *, in_sweep
     Raises:
         ConfigError: with every problem: the key, its value, and what is allowed.
     """
-    plain = plain_values(config)
-    problems = run_problems(plain, in_sweep=in_sweep)
-    # A data set whose settings are wrong still has the shape and the classes that networks are checked against.
-    data = data or build("data", plain["data"], problems) or build("data", {"_target_": plain["data"]["_target_"]}, [])
+    plain, problems, wrong = check_early(config)
+    problems += device_problems(plain, in_sweep=in_sweep)
+    data = data or _data_set(plain["data"], problems, built="data" not in wrong)
     if data is not None:
         plain = filled_in(plain, data)
     recipes = recipes_of(plain, problems)
-    for path, part, value in _parts(plain, recipes):
-        check_part(path, part, value, data, problems)
+    for path, part, value in parts_of(plain, recipes):
+        if path not in wrong:
+            check_part(path, part, value, data, problems)
     if data is None or problems:
         raise ConfigError(list(dict.fromkeys(problems)))
     recipes = resolved(recipes, data, problems)
@@ -67,30 +68,39 @@ def read(config: DictConfig, data: ClassificationData | None = None, *, in_sweep
     )
 
 
+def _data_set(node: Node, problems: list[str], *, built: bool) -> ClassificationData | None:
+    """Return the data set; where its settings are wrong, one with their defaults, if there is such a one.
+
+    That still has the shape and the classes that networks are checked against.
+    """
+    data = built_with("data", node, problems, _is_data) if built else None
+    return data or built_with("data", {"_target_": node["_target_"]}, [], _is_data)
+
+
+def _is_data(built: Any) -> ClassificationData:
+    if not isinstance(built, ClassificationData):
+        raise TypeError(f"makes a {type(built).__name__}; a kdlab.data.ClassificationData is needed")
+    return built
+
+
 def filled_in(config: Plain, data: ClassificationData) -> dict[str, Any]:
     """Return the config with a value for everything that it leaves to the data set.
 
-    In a network, `inputs: null` becomes a sample's shape, `image_channels: null` its first number, `outputs: null` the
-    number of classes. Students without held-out classes of their own get the data set's. `evaluation.splits: null`
-    becomes the validation part, if there is one, and the test set.
+    In a network and in the networks inside of it, `inputs: null` becomes a sample's shape, `image_channels: null` its
+    first number, `outputs: null` and `num_classes: null` the number of classes. Students without held-out classes of
+    their own get the data set's. `evaluation.splits: null` becomes the validation part, if there is one, and the test
+    set.
     """
     student, evaluation = dict(config["student"]), dict(config["evaluation"])
     if student["held_out_classes"] == config["data"].get("held_out_classes"):
         student["held_out_classes"] = list(data.held_out)
     if evaluation["splits"] is None:
         evaluation["splits"] = ["val", "test"] if data.val_size else ["test"]
-    of_data = {
-        "inputs": list(data.input_shape),
-        "image_channels": data.input_shape[0],
-        "outputs": len(data.class_names),
-    }
+    classes = len(data.class_names)
+    of_data = dict(zip(SIZES, (list(data.input_shape), data.input_shape[0], classes, classes), strict=True))
 
     def sized(recipe: Plain | None) -> Any:
-        net = (recipe or {}).get("net")
-        if not isinstance(net, Mapping):
-            return recipe
-        sizes = {key: value for key, value in of_data.items() if key in net and net[key] is None}
-        return {**(recipe or {}), "net": {**net, **sizes}}
+        return {**recipe, "net": _sized(recipe["net"], of_data)} if recipe and "net" in recipe else recipe
 
     fits = {section: {name: sized(it) for name, it in config[section].items()} for section in ("teachers", "arms")}
     return {
@@ -99,6 +109,17 @@ def filled_in(config: Plain, data: ClassificationData) -> dict[str, Any]:
         "student": sized(student),
         "evaluation": evaluation,
         **fits,
+    }
+
+
+def _sized(node: Any, of_data: Plain) -> Any:
+    """Return a network's config with the data set's sizes in place of null, at any depth."""
+    if isinstance(node, list):
+        return [_sized(item, of_data) for item in node]
+    if not isinstance(node, Mapping):
+        return node
+    return {
+        key: of_data[key] if key in of_data and value is None else _sized(value, of_data) for key, value in node.items()
     }
 
 
@@ -121,18 +142,3 @@ def _student(name: str, recipe: StudentRecipe, data: ClassificationData, problem
         loss = recipe.loss["_target_"]
         problems.append(f"arms.{name}: {loss} uses no soft targets, but targets={recipe.targets}; take targets=truth")
     return replace(recipe, held_out_classes=held_out, loss=HARD_LOSS if needs_soft and not soft else recipe.loss)
-
-
-def _parts(config: Plain, recipes: Mapping[str, Recipe]) -> Iterator[tuple[str, str, Any]]:
-    """Yield (key as the user types it, part, value) for all recipes; what fits share, once."""
-    for part, value in config["teacher"].items():
-        shared_seed = part == "seed" and value == config["seed"]
-        yield ("seed" if shared_seed else f"teacher.{part}"), part, value
-    for part, value in config["student"].items():
-        if part == "held_out_classes" and value == config["data"].get("held_out_classes"):
-            continue  # the data set's own, checked there
-        yield (part if part in TOP_LEVEL else f"student.{part}"), part, value
-    for section in ("teachers", "arms"):
-        for name, overrides in config[section].items():
-            for part in overrides or {} if name in recipes else {}:
-                yield f"{section}.{name}.{part}", part, getattr(recipes[name], part)

@@ -3,7 +3,7 @@
 Imports no torch: reports read recipes too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -12,6 +12,8 @@ from kdlab.config.experiment import TEACHER, Recipe, StudentRecipe, TeacherRecip
 from kdlab.limits import shown
 
 Plain = Mapping[str, Any]
+# Parts of the student's recipe that stand at the top of the config; the others stand under `student`.
+TOP_LEVEL = ("optimizer", "schedule", "loss", "seed")
 
 
 def recipes_of(config: Plain, problems: list[str]) -> dict[str, Recipe]:
@@ -34,6 +36,21 @@ def recipes_of(config: Plain, problems: list[str]) -> dict[str, Recipe]:
             problems += found
     problems += _graph_problems(recipes, config)
     return recipes
+
+
+def parts_of(config: Plain, recipes: Mapping[str, Recipe]) -> Iterator[tuple[str, str, Any]]:
+    """Yield (key as the user types it, part, value) for all recipes; what fits share, once."""
+    for part, value in config["teacher"].items():
+        shared_seed = part == "seed" and value == config["seed"]
+        yield ("seed" if shared_seed else f"teacher.{part}"), part, value
+    for part, value in config["student"].items():
+        if part == "held_out_classes" and value == config["data"].get("held_out_classes"):
+            continue  # the data set's own, checked there
+        yield (part if part in TOP_LEVEL else f"student.{part}"), part, value
+    for section in ("teachers", "arms"):
+        for name, overrides in config[section].items():
+            for part in overrides or {} if name in recipes else {}:
+                yield f"{section}.{name}.{part}", part, getattr(recipes[name], part)
 
 
 def generations(recipes: Mapping[str, Recipe]) -> list[list[str]]:

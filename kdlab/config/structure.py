@@ -1,10 +1,10 @@
 """The structure of a config: which keys it must have, and what is missing, unset, unknown or not a mapping."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from kdlab.config.experiment import (
     TEACHER,
@@ -15,12 +15,13 @@ from kdlab.config.experiment import (
     TeacherRecipe,
     TrainerSettings,
 )
-from kdlab.config.recipes import keys_of
+from kdlab.config.interpolations import resolved_values
+from kdlab.config.recipes import TOP_LEVEL, keys_of
 from kdlab.errors import ConfigError
 from kdlab.limits import NAME, NAME_RULE, shown
 
-# Parts of the student's recipe that stand at the top of the config; the others stand under `student`.
-TOP_LEVEL = ("optimizer", "schedule", "loss", "seed")
+# Integers of 64 bits, as tensors hold them.
+LARGEST = 2**63
 # Sections whose keys are given by a class here; the data set's own class checks those of `data`.
 SECTIONS = {
     "teacher": keys_of(TeacherRecipe),
@@ -44,21 +45,34 @@ def plain_values(config: DictConfig) -> dict[str, Any]:
     Raises:
         ConfigError: with every structural problem, which makes deeper checks impossible.
     """
-    try:
-        unset = sorted(OmegaConf.missing_keys(config))
-        plain: Any = OmegaConf.to_container(config, resolve=True)
-    except OmegaConfBaseException as error:
-        raise ConfigError([str(error).split("\n")[0]]) from error
-    problems = [f"{key}: has no value" for key in unset]
-    problems += [*_problems(plain)]
+    if missing := [f"{key}: is missing" for key in TOP_KEYS if key not in config]:
+        raise ConfigError(missing)
+    plain = resolved_values(config)
+    # As written first: what other keys take over by interpolation is told once, under the key that it was given for.
+    problems = [*_impossible("", OmegaConf.to_container(config))] or [*_impossible("", plain)] or [*_problems(plain)]
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
     return plain
 
 
+def _impossible(path: str, value: Any) -> Iterator[str]:
+    """Yield a line for each value that no part of a config can have."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _impossible(f"{path}.{key}" if path else str(key), inner)
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from _impossible(f"{path}[{i}]", inner)
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{path}={value}: must be finite"
+    elif isinstance(value, int) and abs(value) >= LARGEST:
+        yield f"{path}={shown(value)}: integers end at 2⁶³ − 1; write a larger number as a float, such as 1e24"
+    elif isinstance(value, str) and value != value.encode(errors="replace").decode():
+        yield f"{path}={shown(value)!r}: is no text in UTF-8"
+
+
 def _problems(plain: Mapping[str, Any]) -> Iterator[str]:
     yield from _unknown("", plain, TOP_KEYS)
-    yield from (f"{key}: is missing" for key in TOP_KEYS if key not in plain)
     for section in ("data", *SECTIONS, *FITS):
         if section in plain and not isinstance(plain[section], Mapping):
             yield f"{section}={shown(plain[section])}: must be a mapping"
@@ -77,11 +91,11 @@ def _problems(plain: Mapping[str, Any]) -> Iterator[str]:
 def _fit_problems(section: str, name: Any, overrides: Any, plain: Mapping[str, Any]) -> Iterator[str]:
     what = "an arm" if section == "arms" else "a teacher"
     if not isinstance(name, str) or name in (TEACHER, "bayes") or not NAME.fullmatch(name):
-        yield f"{section}.{name}: {what}'s name is made of {NAME_RULE}, and not teacher or bayes"
+        yield f"{section}.{shown(name)}: {what}'s name is made of {NAME_RULE}, and not teacher or bayes"
     elif section == "arms" and isinstance(plain.get("teachers"), Mapping) and name in plain["teachers"]:
         yield f"arms.{name}: a teacher has this name too; rename one of them"
     if not isinstance(overrides, Mapping | None):
-        yield f"{section}.{name}={overrides}: must be a mapping"
+        yield f"{section}.{name}={shown(overrides)}: must be a mapping"
 
 
 def _unknown(path: str, given: Mapping[str, Any], known: Sequence[str]) -> Iterator[str]:

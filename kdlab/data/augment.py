@@ -33,6 +33,8 @@ class Jitter(nn.Module):
         """Return the shifted images (B, C, H, W) in the same dtype."""
         batch, _, height, width = images.shape
         p = self.pixels
+        if p >= min(height, width):
+            raise ValueError(f"pixels={p}: must be less than the sides of the images, {height}×{width}")
         shifts = torch.randint(0, 2 * p + 1, (2, batch), device=images.device)
         padded = F.pad(images, (p, p, p, p))
         # Every shift of every image as a view (B, C, 2p+1, 2p+1, H, W); only the drawn ones are copied.

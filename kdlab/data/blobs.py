@@ -10,8 +10,11 @@ from torch import Tensor
 from kdlab.data.module import ClassificationData
 from kdlab.data.samples import Samples
 from kdlab.hashing import derive
-from kdlab.limits import integer, is_finite, is_positive, positive
+from kdlab.limits import integer, is_finite, is_positive, memory, positive
 from kdlab.models.bayes import BayesError, GaussianBayesRule, draw
+
+# The most that is held for each number of a sample while samples are drawn, and for each number of the means.
+SAMPLE_BYTES, MEAN_BYTES = 28, 16
 
 
 class BlobsData(ClassificationData):
@@ -62,6 +65,7 @@ class BlobsData(ClassificationData):
             *positive("radius", radius),
             *positive("variance", variance),
         ]
+        problems += problems or _memory_problems(classes, dimension, means, train_samples, test_samples)
         if means is not None and not _is_table(means):
             problems.append(f"means={means}: must be a list of at least two lists of finite numbers, all equally long")
         elif not problems:
@@ -111,6 +115,20 @@ class BlobsData(ClassificationData):
         """Return what the batches depend on, and the distribution, on which Bayes targets depend."""
         distribution = {"means": self.means.tolist(), "variance": self.variance, "priors": self.priors.tolist()}
         return super().identity() | distribution
+
+
+def _memory_problems(classes: int, dimension: int, means: Any, train_samples: int, test_samples: int) -> list[str]:
+    """Return what is wrong with sizes that do not fit into memory."""
+    if means is not None:
+        dimension = len(means[0]) if _is_table(means) else 1
+    elif too_many := memory(
+        *(("dimension", dimension) if dimension > classes else ("classes", classes)),
+        MEAN_BYTES * classes * dimension,
+        "the means",
+    ):
+        return too_many
+    sizes = {"train_samples": train_samples, "test_samples": test_samples}
+    return [line for name, n in sizes.items() for line in memory(name, n, n * dimension * SAMPLE_BYTES, "the draw")]
 
 
 def _circle(count: int, dimension: int, radius: float) -> Tensor:

@@ -15,7 +15,7 @@ from kdlab.data.module import ClassificationData
 from kdlab.data.samples import Samples, contents_hash
 from kdlab.errors import DataError
 from kdlab.hashing import short_hash
-from kdlab.limits import integer, is_part
+from kdlab.limits import integer, is_part, memory, shown, text
 
 SHOWN = 5
 # Where a folder really is, so that links to it are recognized → how it was reached.
@@ -58,6 +58,9 @@ class ImageFolderData(ClassificationData):
         **kwargs: Any,
     ) -> None:
         problems = integer("image_size", image_size)
+        problems += problems or memory("image_size", image_size, 12 * image_size**2, "one image")
+        problems += [] if name is None else text("name", name)
+        problems += [] if cache is None else text("cache", str(cache))
         if channels not in (1, 3):
             problems.append(f"channels={channels}: must be 3 (colour) or 1 (grey)")
         if not is_part(test_size) or test_size == 0:
@@ -65,11 +68,11 @@ class ImageFolderData(ClassificationData):
         self.root = Path(root).expanduser()
         try:
             self.class_names = _classes(self.root)
-        except ValueError as error:
-            problems.append(f"root={root}: {error}")
+        except (ValueError, OSError) as error:
+            problems.append(f"root={shown(root)}: {getattr(error, 'strerror', None) or error}")
         if problems:
             raise ValueError("\n".join(problems))
-        self.name = self.root.resolve().name if name is None else str(name)
+        self.name = self.root.resolve().name if name is None else name
         self.input_shape = (channels, image_size, image_size)
         self.image_format = ImageFormat(image_size, channels)
         self.test_size = test_size

@@ -16,7 +16,7 @@ from kdlab.data.held_out import class_indices, split_ids, without_classes
 from kdlab.data.samples import Batch, Samples, Subset, as_fetched
 from kdlab.errors import DataError
 from kdlab.hashing import derive, short_hash
-from kdlab.limits import integer, is_integer, is_part
+from kdlab.limits import integer, is_integer, is_part, memory
 from kdlab.models.bayes import GaussianBayesRule
 
 # Several batches are fetched at once: fetching a batch costs as much as a step of a small network. So many samples at
@@ -25,6 +25,8 @@ SAMPLES_PER_FETCH = 2048
 BYTES_PER_FETCH = 64 * 2**20
 # A forward pass without gradients, which keeps no activations, may have so many times the samples of a training batch.
 BATCHES_PER_INFERENCE = 4
+# What the order of an epoch holds for each sample, as tensors and as a list.
+ORDER_BYTES = 60
 
 
 class ClassificationData(LightningDataModule, ABC):
@@ -66,12 +68,13 @@ class ClassificationData(LightningDataModule, ABC):
         batch_size: int = 128,
         val_size: float = 0.1,
         split_seed: int = 0,
-        held_out_classes: Sequence[int | str] = (),
+        held_out_classes: Sequence[int | str] | None = (),
         passes_per_epoch: int = 1,
         fallback: str | None = None,
     ) -> None:
         super().__init__()
         problems = integer("batch_size", batch_size) + integer("passes_per_epoch", passes_per_epoch)
+        problems += problems or _order_problems(passes_per_epoch, samples=len(self.class_names))
         if not is_part(val_size):
             problems.append(f"val_size={val_size}: must be a fraction in [0, 1) or a number of samples")
         if not is_integer(split_seed, least=0) or split_seed >= 2**32:
@@ -138,6 +141,8 @@ class ClassificationData(LightningDataModule, ABC):
             )
         except ValueError as error:
             raise DataError(f"data.{error}; without a validation part, data.val_size=0, there is no split") from error
+        if problems := _order_problems(self.passes_per_epoch, len(self.train.labels)):
+            raise DataError(f"data.{problems[0]}")
         self._checksum, self._test_checksum = self.checksums or (self.train.checksum(), self.test.checksum())
         self._loaded = True
 
@@ -251,6 +256,11 @@ class ClassificationData(LightningDataModule, ABC):
             purpose = f"augmentation on device {rank}" if rank else "augmentation"
             torch.manual_seed(derive(self.order_seed, purpose, fetch))
             return self.augment(inputs)
+
+
+def _order_problems(passes: int, samples: int) -> list[str]:
+    """Return what is wrong with a number of passes whose order does not fit into memory."""
+    return memory("passes_per_epoch", passes, ORDER_BYTES * samples * passes, "the order of an epoch")
 
 
 def _loader(subset: Subset, fetched: int, order: DistributedSampler[Batch] | None = None) -> DataLoader[Batch]:

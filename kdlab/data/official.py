@@ -10,6 +10,7 @@ from kdlab.data.download import DownloadFailed, filled
 from kdlab.data.module import ClassificationData
 from kdlab.data.samples import Samples
 from kdlab.errors import DataNotFound
+from kdlab.limits import shown
 
 
 class OfficialData(ClassificationData):
@@ -32,8 +33,12 @@ class OfficialData(ClassificationData):
 
     def __init__(self, *, root: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if root is not None and not isinstance(root, str | os.PathLike):
-            raise ValueError(f"root={root}: must be a folder's path")
+        if root is not None and not (isinstance(root, str | os.PathLike) and str(root)):
+            raise ValueError(f"root={shown(root)}: must be a folder's path, or null")
+        try:
+            Path(root or ".").expanduser().exists()
+        except OSError as error:  # a name too long for a folder, for example
+            raise ValueError(f"root={shown(root)}: {error.strerror}") from error
         self.folders = [Path(p).expanduser() for p in (root, os.environ.get("KDLAB_DATA_DIR"), "data") if p]
 
     @abstractmethod

@@ -8,6 +8,9 @@ from torch import Tensor, nn
 
 from kdlab.limits import integer, is_integer
 
+# The deepest that its authors tried.
+DEEPEST = 1202
+
 
 class ResNet(nn.Module):
     """ResNet of depth 6n + 2 for images of about 32×32: images (N, C, H, W) → logits (N, `outputs`).
@@ -29,8 +32,8 @@ class ResNet(nn.Module):
     def __init__(self, *, depth: int, image_channels: int, outputs: int) -> None:
         super().__init__()
         problems = integer("image_channels", image_channels) + integer("outputs", outputs)
-        if not is_integer(depth, least=8) or depth % 6 != 2:
-            problems.append(f"depth={depth}: must be 6n + 2, such as 20, 32, 44, 56 or 110")
+        if not is_integer(depth, least=8) or depth % 6 != 2 or depth > DEEPEST:
+            problems.append(f"depth={depth}: must be 6n + 2, such as 20, 32, 44, 56 or 110, at most {DEEPEST}")
         if problems:
             raise ValueError("\n".join(problems))
         blocks: list[nn.Module] = []

@@ -49,31 +49,32 @@ def test_a_right_config_passes(overrides):
     [
         ("loss.temperature=0", "loss.temperature=0: must be a finite number above 0"),
         ("loss.temperature=-2", "loss.temperature=-2: must be a finite number above 0"),
-        ("loss.temperature=nan", "loss.temperature=nan: must be a finite number above 0"),
+        ("loss.temperature=nan", "loss.temperature=nan: must be finite"),
         ("loss.temperature=hot", "loss.temperature=hot: must be a finite number above 0"),
         ("loss.alpha=1.1", "loss.alpha=1.1: the weight of the soft term must lie in [0, 1]"),
         ("loss.alpha=-0.1", "loss.alpha=-0.1: the weight of the soft term must lie in [0, 1]"),
         ("loss.soft_loss=l1", "loss.soft_loss=l1: must be one of kl, cross_entropy, logit_mse"),
         ("optimizer.lr=0", "optimizer.lr=0: must be a finite number above 0"),
         ("optimizer.lr=-1", "optimizer.lr=-1: must be a finite number above 0"),
-        ("optimizer.lr=nan", "optimizer.lr=nan: must be a finite number above 0"),
-        ("teacher.optimizer.lr=inf", "teacher.optimizer.lr=inf: must be a finite number above 0"),
-        ("optimizer.momentum=-1", "optimizer: Invalid momentum value: -1"),
+        ("optimizer.lr=nan", "optimizer.lr=nan: must be finite"),
+        ("teacher.optimizer.lr=inf", "teacher.optimizer.lr=inf: must be finite"),
+        ("optimizer.momentum=-1", "optimizer.momentum=-1: Invalid momentum value: -1"),
         ("schedule.warmup=1", "schedule.warmup=1: the share of steps spent rising must lie in [0, 1)"),
         ("teacher.max_epochs=0", "teacher.max_epochs=0: must be an integer of at least 1"),
         ("student.max_epochs=1.5", "student.max_epochs=1.5: must be an integer of at least 1"),
         ("seed=-1", "seed=-1: must be an integer of at least 0"),
         ("seed=0.5", "seed=0.5: must be an integer of at least 0"),
         ("seed=lucky", "seed=lucky: must be an integer of at least 0"),
-        ("seed=true", "seed=True: must be an integer of at least 0"),
+        ("seed=true", "seed=true: must be an integer of at least 0"),
         ("teacher.seed=-3", "teacher.seed=-3: must be an integer of at least 0"),
         ("data.batch_size=0", "data.batch_size=0: must be an integer of at least 1"),
         ("data.batch_size=12.5", "data.batch_size=12.5: must be an integer of at least 1"),
         ("data.val_size=1.0", "data.val_size=1.0: must be a fraction in [0, 1) or a number of samples"),
         ("data.val_size=-5", "data.val_size=-5: must be a fraction in [0, 1) or a number of samples"),
-        ("data.split_seed=x", "data.split_seed=x: must be an integer in [0, 2³²)"),
+        ("data.split_seed=x", "data.split_seed=x: must be an integer"),
         ("data.fallback=cifar10", "data.fallback=cifar10: must be mnist5k, digits or null"),
-        ("data.held_out_classes=3", "data.held_out_classes=3: must be a list, such as [3]"),
+        ("data.held_out_classes=3", "data.held_out_classes=3: must be a list of integers or texts or null, such as"
+         " [3]"),
         ("student.targets=guess", TARGETS),
         ("student.targets=bayes_soft", BAYES),
         ("+arms.x.targets=bayes_hard", BAYES.replace("student", "arms.x").replace("soft", "hard")),
@@ -109,10 +110,10 @@ def test_a_right_config_passes(overrides):
             "trainer.devices=3",
             "data.batch_size=128: must be a multiple of trainer.devices=3, which share each batch",
         ),
-        ("store.folder=''", "store.folder=: must be a folder, or null to keep nothing"),
+        ("store.folder=''", "store.folder='': must be a folder, or null to keep nothing"),
         ("store.refresh=2", "store.refresh=2: must be true or false"),
         ("figures=some", "figures=some: must be true, false or null"),
-        ("evaluation.prior_offsets=some", "evaluation.prior_offsets=some: must be per_class or shared"),
+        ("evaluation.prior_offsets=some", "evaluation.prior_offsets=some: must be one of per_class, shared"),
         ("name=a/b", "name=a/b: names a folder; allowed are letters, digits, '_', '-' and '.', 100 at most"),
         (
             "+arms.teacher={}",
@@ -142,8 +143,8 @@ def test_a_wrong_value_is_reported_once_with_key_value_and_what_is_allowed(overr
         ("+learning_rate=3", "learning_rate: no such key; there are name, question, seed"),
         ("+student.lr=3", "student.lr: no such key; there are net"),
         ("+trainer.max_steps=3", "trainer.max_steps: no such key; there are accelerator, precision"),
-        ("+loss.temprature=3", "loss: "),
-        ("+data.held_out=[3]", "data: "),
+        ("+loss.temprature=3", "loss.temprature: no such argument of kdlab.losses.DistillationLoss; there are temp"),
+        ("+data.held_out=[3]", "data.held_out: no such argument of kdlab.data.MNISTData; there are batch_size, "),
         ("+arms.x.loss={_target_: torch.nn.MSELoss}", "arms.x.loss: must take (student_logits=, teacher_logits=,"),
         ("evaluation=null", "evaluation=null: must be a mapping"),
         ("student=null", "student=null: must be a mapping"),
@@ -152,10 +153,10 @@ def test_a_wrong_value_is_reported_once_with_key_value_and_what_is_allowed(overr
         ("arms=null", "arms=null: must be a mapping"),
         ("name=2024", "name=2024: names a folder"),
         ("name=null", "name=null: names a folder"),
-        ("student.net.widths=800", "student.net.widths=800: must be a list of layer sizes"),
+        ("student.net.widths=800", "student.net.widths=800: must be a list of integers, such as [800]"),
         ("schedule.warmup=a", "schedule.warmup=a: the share of steps"),
-        ("data.root=3", "data.root=3: must be a folder's path"),
-        ("loss._target_=kdlab.losses.Nothing", "loss: "),
+        ("data.root=3", "data.root=3: must be a text or null; a text that looks like"),
+        ("loss._target_=kdlab.losses.Nothing", "loss._target_=kdlab.losses.Nothing: "),
     ],
 )
 def test_a_config_that_is_misshapen_is_reported_too(override, problem):
@@ -199,8 +200,7 @@ def test_a_network_that_does_not_take_the_inputs_is_reported():
 
 def test_a_network_that_cannot_be_found_is_reported():
     (problem,) = problems("student.net._target_=my_package.MyNet")
-    assert problem.startswith("student.net: ")
-    assert "my_package" in problem
+    assert problem.startswith("student.net._target_=my_package.MyNet: no such class or function")
 
 
 def test_an_arm_that_overrides_what_is_not_there_is_reported_with_what_is():
