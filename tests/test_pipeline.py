@@ -21,7 +21,7 @@ from kdlab.train import CONFIGS
 BLOBS = [
     "data=blobs", "data.classes=3", "trainer=cpu", "optimizer=adam", "optimizer.lr=0.01", "name=x",
     "model@teacher.net=mlp_64", "model@student.net=mlp_4", "teacher.max_epochs=3", "student.max_epochs=3",
-    "data.train_samples=300", "data.test_samples=500",
+    "data.train_samples=300", "data.test_samples=500", "figures=false",
 ]  # fmt: skip
 
 
@@ -200,9 +200,7 @@ def test_when_an_arm_diverges_the_others_have_rows_and_a_page_and_a_rerun_tries_
 
 
 def test_when_the_teacher_diverges_the_run_fails_for_its_reason(tmp_path):
-    with pytest.raises(
-        FitsFailed, match=r"teacher: the training diverged.*\ndistilled: not trained, since teacher failed"
-    ):
+    with pytest.raises(FitsFailed, match=r"teacher: the training diverged.*\ndistilled: not trained"):
         go(tmp_path / "run", *SMALL, "teacher.optimizer.lr=1e30")
     assert not (tmp_path / "run" / "results.json").exists()
 
