@@ -6,8 +6,9 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,14 @@ def remove_scratch(folder: Path) -> None:
         scratch.unlink(missing_ok=True)
 
 
+def remove(path: Path) -> None:
+    """Delete a file, a link, or a folder with all below it, if there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def write_text(text: str, path: Path) -> None:
     """Write a text file."""
     with whole(path) as scratch, scratch.open("w", newline="") as file:
@@ -79,7 +88,12 @@ def sha256(path: Path) -> str:
 
 def write_sums(folder: Path, names: Iterable[str]) -> None:
     """Write the checksums of these files below `folder` to its SHA256SUMS, as `sha256sum -c` reads it."""
-    write_text("".join(f"{sha256(folder / name)}  {name}\n" for name in names), folder / SUMS)
+    write_text(sums_text({name: sha256(folder / name) for name in names}), folder / SUMS)
+
+
+def sums_text(sums: Mapping[str, str]) -> str:
+    """Return checksums by name as the text of a file SHA256SUMS."""
+    return "".join(f"{digest}  {name}\n" for name, digest in sums.items())
 
 
 def read_sums(folder: Path) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The story of one experiment: where targets and weights come from, and what depends on what."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,14 @@ from msgspec.structs import replace
 from torch import nn
 
 from kdlab.errors import FitsFailed
+from kdlab.files import write_sums
 from kdlab.fits import obtain
 from kdlab.fits import weights as weight_files
 from kdlab.fits.weights import CheckpointError
 from kdlab.outcome import reason
 from kdlab.pipeline import run
 from kdlab.results import Results
-from kdlab.store import Store, StoreError
+from kdlab.store import FILES, Entry, Store, StoreError
 from kdlab.train import CONFIGS
 
 BLOBS = [
@@ -37,6 +39,7 @@ def of(results: Results, arm: str) -> list[tuple]:
     return [(r.classes, r.correction, r.metric, r.value) for r in results.rows if r.arm == arm]
 
 
+SMALL = ("data.classes=2", "teacher.max_epochs=1", "student.max_epochs=1", "+arms.distilled={}")
 ARMS = [
     f"+arms.{name}.targets={name}" for name in ("truth", "teacher_hard", "teacher_soft", "bayes_hard", "bayes_soft")
 ]
@@ -157,20 +160,75 @@ def test_identical_arms_are_trained_once(tmp_path):
     assert of(results, "one") == of(results, "two")
 
 
-@pytest.mark.parametrize("fault", ["truncated", "edited"])
-def test_a_damaged_fit_is_reported_and_trained_anew_to_the_same_weights(tmp_path, caplog, fault):
-    arms = ["+arms.distilled={}"]
-    first = go(tmp_path / "first", *arms, store=tmp_path / "store")
-    weights = tmp_path / "store" / first.fits[0].key / "weights.pt"
-    sound = weights.read_bytes()
-    damaged = sound[:-100] if fault == "truncated" else sound[:500] + bytes([sound[500] ^ 1]) + sound[501:]
-    weights.unlink()  # a file of its own, as on a file system without links
-    weights.write_bytes(damaged)
-    second = go(tmp_path / "second", *arms, store=tmp_path / "store")
-    assert f"{weights.parent} is damaged and will be trained anew: weights.pt" in caplog.text
-    assert [fit.reused for fit in second.fits] == [False, True]
-    assert weights.read_bytes() == sound
+def of_another_shape(entry: Entry) -> None:
+    weight_files.save(nn.Linear(2, 2), entry.weights)
+    write_sums(entry.folder, FILES)
+
+
+def no_json(entry: Entry) -> None:
+    (entry.folder / "config.json").write_text("no JSON")
+    write_sums(entry.folder, FILES)
+
+
+def flipped(entry: Entry) -> None:
+    content = entry.weights.read_bytes()
+    entry.weights.write_bytes(content[:500] + bytes([content[500] ^ 1]) + content[501:])
+
+
+def dangling(entry: Entry) -> None:
+    shutil.rmtree(entry.folder)
+    entry.folder.symlink_to("nowhere")
+
+
+def test_damaged_fits_are_reported_and_trained_anew_to_the_same_weights(tmp_path, caplog):
+    """Six fits, each damaged otherwise, are all mended by one run."""
+    store = Store(tmp_path / "store")
+    first = go(tmp_path / "first", *ARMS, store=store.folder)
+    sound = {entry.key: entry.weights.read_bytes() for entry in store.entries()}
+    faults = [
+        of_another_shape, no_json, flipped, dangling,
+        lambda entry: entry.weights.write_bytes(entry.weights.read_bytes()[:-100]),
+        lambda entry: (entry.folder / "SHA256SUMS").write_bytes(b""),
+    ]  # fmt: skip
+    for fault, entry in zip(faults, store.entries(), strict=True):
+        fault(entry)
+    second = go(tmp_path / "second", *ARMS, store=store.folder)
+    assert caplog.text.count("is damaged and will be trained anew: ") == 6
+    assert not any(fit.reused for fit in second.fits)
+    assert {entry.key: entry.weights.read_bytes() for entry in store.entries()} == sound
     assert second.rows == first.rows
+
+
+@pytest.mark.parametrize("content", [{}, [1, 2], "a state_dict", "of another fit", b"\x80\x02 something else"], ids=str)
+def test_a_foreign_checkpoint_is_reported_and_the_fit_starts_anew(tmp_path, caplog, content):
+    store = Store(tmp_path / "store")
+    first = go(tmp_path / "first", *SMALL, store=store.folder)
+    key = first.fits[1].key
+    store.remove(store.entry(key).folder)
+    checkpoint = store.checkpoint(key)
+    parts = ("optimizer_states", "lr_schedulers", "loops", "callbacks", "epoch", "global_step", "curve")
+    other = nn.Linear(2, 2).state_dict()
+    if content == "of another fit":
+        content = {"state_dict": other, **dict.fromkeys(parts, 0)}
+    if isinstance(content, bytes):
+        checkpoint.write_bytes(content)
+    else:
+        torch.save(other if content == "a state_dict" else content, checkpoint)
+    second = go(tmp_path / "second", *SMALL, store=store.folder)
+    assert f"{checkpoint} cannot be read; the fit starts anew" in caplog.text
+    assert second.rows == first.rows
+    assert store.interrupted() == []
+
+
+def test_a_fit_that_diverges_in_its_last_step_is_named_and_not_kept(tmp_path):
+    step = ("data.batch_size=100000", "teacher.optimizer.lr=1e38")
+    with pytest.raises(FitsFailed, match=r"teacher: the training diverged: its validation loss is .* in epoch 1; a"):
+        go(tmp_path / "run", *SMALL, *step, store=tmp_path / "store")
+    # Without validation samples, the logits tell.
+    with pytest.raises(FitsFailed, match=r"teacher: the training diverged: its \w+ are not finite after the"):
+        go(tmp_path / "run", *SMALL, *step, "data.val_size=0", store=tmp_path / "store")
+    assert kept(tmp_path / "store") == []
+    assert Store(tmp_path / "store").interrupted() == []
 
 
 def test_a_store_that_cannot_be_written_to_stops_the_run_before_anything_is_trained(tmp_path):
@@ -181,8 +239,6 @@ def test_a_store_that_cannot_be_written_to_stops_the_run_before_anything_is_trai
 
 
 # When something fails.
-
-SMALL = ("data.classes=2", "teacher.max_epochs=1", "student.max_epochs=1", "+arms.distilled={}")
 
 
 def test_when_an_arm_diverges_the_others_have_rows_and_a_page_and_a_rerun_tries_it_again(tmp_path):

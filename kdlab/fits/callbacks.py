@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import os
 import time
 import warnings
 from contextlib import nullcontext
@@ -13,8 +14,20 @@ from lightning import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
-from kdlab.files import whole
+from kdlab.files import remove, whole
 from kdlab.hashing import derive
+
+# What a fit needs to go on.
+CHECKPOINTED = {
+    "state_dict",
+    "optimizer_states",
+    "lr_schedulers",
+    "loops",
+    "callbacks",
+    "epoch",
+    "global_step",
+    "curve",
+}
 
 log = logging.getLogger(__name__)
 
@@ -75,17 +88,19 @@ class CheckpointEachEpoch(Checkpoint):
         self._stopped = False
         self._start = time.perf_counter()
 
-    def found(self, name: str) -> Path | None:
-        """Return the checkpoint of an interrupted fit; None if there is none, or if it cannot be read."""
-        if self.path is None or not self.path.exists():
+    def found(self, name: str, module: LightningModule) -> Path | None:
+        """Return the checkpoint of an interrupted fit of `module`; None if there is none, or if it is damaged."""
+        if self.path is None or not os.path.lexists(self.path):
             return None
         try:
             state = torch.load(self.path, "cpu", weights_only=True)
+            if problem := _foreign(state, module):
+                raise ValueError(problem)
+            self.earlier_seconds = float(state["callbacks"][self.state_key]["seconds"])
         except Exception as error:  # torch.load raises many kinds of errors for a damaged file
-            log.warning("%s: %s cannot be read; the fit starts anew: %s", name, self.path, error)
-            self.path.unlink()
+            log.warning("%s: %s cannot be read; the fit starts anew: %r", name, self.path, error)
+            remove(self.path)
             return None
-        self.earlier_seconds = state["callbacks"][self.state_key]["seconds"]
         log.info("%s: goes on after epoch %d, where it was cut off", name, state["epoch"] + 1)
         return self.path
 
@@ -108,6 +123,15 @@ class CheckpointEachEpoch(Checkpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the callback from a checkpoint."""
         self._stopped = state_dict["stopped"]
+
+
+def _foreign(state: Any, module: LightningModule) -> str | None:
+    """Return what a checkpoint has not that one of `module` has; None where that is nothing."""
+    if not isinstance(state, dict) or (absent := CHECKPOINTED - state.keys()):
+        return f"it lacks {', '.join(sorted(absent))}" if isinstance(state, dict) else "it is no checkpoint"
+    own = {name: value.shape for name, value in module.state_dict().items()}
+    kept = {name: value.shape for name, value in state["state_dict"].items()}
+    return None if kept == own else "its weights have other names or shapes"
 
 
 def ignore_warnings() -> None:

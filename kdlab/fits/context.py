@@ -56,11 +56,13 @@ class Context:
         if self.store is None:
             return self.logits(trained.net, inputs)
         with self.locked(key, trained.record.arm):
-            if kept := self.store.entry(key).logits:
-                return load_file(kept)["logits"]
+            entry = self.store.entry(key)
+            if entry.logits:
+                return load_file(entry.logits)["logits"]
             logits = self.logits(trained.net, inputs)
-            with self.store.adding_logits(key) as path:
-                save_file({"logits": logits}, path)
+            if entry.folder.is_dir():  # it may have been pruned meanwhile
+                with self.store.adding_logits(key) as path:
+                    save_file({"logits": logits}, path)
         return logits
 
     def board(self, name: str, key: str) -> Path:

@@ -21,9 +21,13 @@ from torch.multiprocessing.spawn import ProcessRaisedException
 from kdlab.data import ClassificationData
 from kdlab.errors import Diverged, Terminated
 from kdlab.fits.callbacks import BestEpoch, CheckpointEachEpoch, Quiet, SeedEachEpoch, ignore_warnings
+from kdlab.fits.logits import logits_of
 from kdlab.fits.progress import FitProgress
 from kdlab.hardware import Hardware
-from kdlab.modules.trained import TrainedNetwork
+from kdlab.modules.trained import REMEDIES, TrainedNetwork
+
+# The most training samples whose logits are checked at the end.
+CHECKED = 256
 
 log = logging.getLogger(__name__)
 
@@ -96,17 +100,29 @@ def _fit(
     start = time.perf_counter()
     with warnings.catch_warnings(), _stops_named(name):
         ignore_warnings()
-        trainer.fit(module.train(), datamodule=data, ckpt_path=each_epoch.found(name))
+        trainer.fit(module.train(), datamodule=data, ckpt_path=each_epoch.found(name, module))
     epochs, seconds = trainer.current_epoch, each_epoch.earlier_seconds + time.perf_counter() - start
     if hardware.devices > 1:
         epochs = _hand_over(module, best, each_epoch)
     if patience is not None:
         module.net.load_state_dict(best.weights)
         log.info("%s: epoch %d had the highest validation accuracy, %.2f%%", name, best.epoch, 100 * best.accuracy)
+    with _stops_named(name):
+        _check_finite(module, data, hardware.device)
     data.trainer = module.trainer = None  # would keep the best epoch's weights and all of Lightning's loops alive
     module.net.cpu().eval()
     module.curve = [(epoch, figure, float(value)) for epoch, figure, value in module.curve]
     return epochs, seconds
+
+
+def _check_finite(module: TrainedNetwork, data: ClassificationData, device: torch.device) -> None:
+    """Raise Diverged where the last step left weights, or gives logits, that are not finite."""
+    inputs = data.train.inputs[data.train_ids[: min(CHECKED, data.batch_size)]]
+    logits = logits_of(module.net, inputs, data.scale, device, data.batch_size)
+    weights = (value for value in module.net.state_dict().values() if value.is_floating_point())
+    for what, found in (("weights", [*weights]), ("logits", [logits])):
+        if not all(value.isfinite().all() for value in found):
+            raise Diverged(f"the training diverged: its {what} are not finite after the last epoch; {REMEDIES}")
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from kdlab.fits.fit import fit
 from kdlab.fits.objective import equation_of, loss_of
 from kdlab.fits.plan import Plan
 from kdlab.fits.trained import Trained
+from kdlab.fits.weights import CheckpointError
 from kdlab.modules import CachedTeacher, Classifier, Distilled, LiveTeacher, Teacher
 from kdlab.modules.trained import TrainedNetwork
 from kdlab.outcome import stage
@@ -70,17 +71,34 @@ def _obtain(plan: Plan, context: Context, earlier: Mapping[str, Trained]) -> Tra
         weights.save(trained.net, of_run)
         return trained
     with context.locked(plan.key, plan.name):
-        entry = context.store.find(plan.key)
+        entry = _intact(plan, context.store)
         if plan.given:
             trained = _given(plan)
         elif entry:
             trained = _reuse(plan, context, entry)
         else:
-            trained = _train(plan, context, earlier, resume=context.store.checkpoint(plan.key))
+            try:
+                trained = _train(plan, context, earlier, resume=context.store.checkpoint(plan.key))
+            except Diverged:
+                context.store.abandon(plan.key)
+                raise
         if entry is None:
             _keep(plan, trained, context.store)
         weights.copy(context.store.entry(plan.key).weights, of_run)
     return trained
+
+
+def _intact(plan: Plan, store: Store) -> Entry | None:
+    """Return the fit's entry, after loading its weights into the plan's network; None if there is no intact one."""
+    entry = store.find(plan.key)
+    if entry is None:
+        return None
+    try:
+        weights.load(plan.net, entry.weights)
+    except CheckpointError as error:  # foreign weights with a checksum
+        store.discard(plan.key, str(error))
+        return None
+    return entry
 
 
 def _given(plan: Plan) -> Trained:
@@ -90,7 +108,6 @@ def _given(plan: Plan) -> Trained:
 
 def _reuse(plan: Plan, context: Context, entry: Entry) -> Trained:
     log.info("%s: reused, content key %s", plan.name, plan.key)
-    weights.load(plan.net, entry.weights)
     metrics, curve = entry.metrics(), read_curve(entry.curve)
     replay(curve, context.board(plan.name, plan.key))
     return _trained(plan, curve, epochs=metrics["epochs"], seconds=metrics["seconds"], reused=True)

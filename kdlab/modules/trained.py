@@ -19,6 +19,8 @@ from kdlab.losses.terms import at_least_float32
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
 MakeSchedule = Callable[[Optimizer, int], LRScheduler]
 
+REMEDIES = "a lower learning rate, a warmup (schedule.warmup=0.1) or another temperature may help"
+
 
 class TrainedNetwork(LightningModule, ABC):
     """A network under training; a subclass defines the loss.
@@ -106,7 +108,7 @@ class TrainedNetwork(LightningModule, ABC):
         if not means["loss"].isfinite():
             raise Diverged(
                 f"the training diverged: its loss is {float(means['loss'])} in epoch {self.current_epoch + 1}; "
-                "a lower learning rate, a warmup (schedule.warmup=0.1) or another temperature may help"
+                f"{REMEDIES}"
             )
         samples = self._count * self.trainer.world_size
         self._log(
@@ -142,9 +144,18 @@ class TrainedNetwork(LightningModule, ABC):
             self._val += torch.stack([1 - unseen, unseen]) @ figures  # (2, B) @ (B, 3)
 
     def on_validation_epoch_end(self) -> None:
-        """Log validation loss and accuracy."""
+        """Log validation loss and accuracy.
+
+        Raises:
+            Diverged: when the loss is not finite.
+        """
         (loss, right, count), (_, right_unseen, count_unseen) = self._val
         figures: dict[str, Tensor | float] = {"val/loss": loss / count, "val/accuracy_seen": right / count}
+        if count and not loss.isfinite():
+            raise Diverged(
+                f"the training diverged: its validation loss is {float(loss)} in epoch {self.current_epoch + 1}; "
+                f"{REMEDIES}"
+            )
         if count_unseen:
             figures["val/accuracy_unseen"] = right_unseen / count_unseen
         self._log(figures)

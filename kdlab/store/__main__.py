@@ -6,16 +6,22 @@ python -m kdlab.store [list | verify | prune]
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
+from kdlab.limits import shown
 from kdlab.store import Entry, Store, size_of
 
 DAY = 86400.0
+# Digits of a key in the list; `prune` takes them.
+SHOWN = 8
+# What the list shows of the only fit of an arm.
+USUAL = ("net._target_", "net.widths", "targets", "loss", "optimizer.lr", "seed", "weights")
 
 
 def main() -> None:
@@ -45,40 +51,69 @@ def main() -> None:
 
 
 def _list(store: Store) -> None:
-    table = Table()
+    """Print a line for each fit, with what tells it from the other fits of its arm."""
+    table = Table(box=None, pad_edge=False)
     for column in ("key", "arm", "data", "what"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     for column in ("epochs", "size", "age"):
         table.add_column(column, justify="right", no_wrap=True)
-    for entry in store.entries():
-        table.add_row(*_described(entry), _megabytes(entry.size()), _age(entry.finished) if entry.finished else "")
+    entries = store.entries()
+    described = [_described(entry) for entry in entries]
+    for entry, fit in zip(entries, described, strict=True):
+        alike = [other for other in described if (other.arm, other.data) == (fit.arm, fit.data)]
+        row = (entry.key[:SHOWN], fit.arm, fit.data, _told(fit, alike), fit.epochs)
+        table.add_row(*row, _megabytes(entry.size()), _age(entry.finished) if entry.finished else "")
     for folder in store.interrupted():
-        table.add_row(folder.name, "", "", "unfinished", "", _megabytes(size_of(folder)), _age(folder.stat().st_mtime))
-    total = size_of(store.folder) if store.folder.is_dir() else 0
+        with suppress(OSError):  # it has just been finished
+            since = _age(folder.stat().st_mtime)
+            table.add_row(folder.name[:SHOWN], "", "", "unfinished", "", _megabytes(size_of(folder)), since)
     console = Console()
     console.print(table)
-    console.print(f"{len(store.entries())} fits, {_megabytes(total)} in {store.folder}", highlight=False)
+    console.print(f"{len(entries)} fits, {_megabytes(size_of(store.folder))} in {store.folder}", highlight=False)
 
 
-def _described(entry: Entry) -> tuple[str, str, str, str, str]:
+class _Fit(NamedTuple):
+    """What the list says of a fit; `settings` is its flattened recipe, and what it knows of its data."""
+
+    arm: str = ""
+    data: str = ""
+    epochs: str = ""
+    settings: Mapping[str, str] = {}
+
+
+def _described(entry: Entry) -> _Fit:
     try:
-        metrics = entry.metrics()
-        what = _what(entry.config()["recipe"])
-        return entry.key, str(metrics["arm"]), str(metrics["dataset"]), what, str(metrics["epochs"])
-    except (OSError, ValueError, KeyError):
-        return entry.key, "", "", "damaged", ""
+        metrics, config = entry.metrics(), entry.config()
+        # Other data of the same name have other held-out classes, for instance.
+        settings = dict(_flat({**config["recipe"], "data": config["data"]}))
+        return _Fit(str(metrics["arm"]), str(metrics["dataset"]), str(metrics["epochs"]), settings)
+    except (OSError, ValueError, KeyError, TypeError):
+        return _Fit()
 
 
-def _what(recipe: dict[str, Any]) -> str:
-    """Return the network, the targets, and the numbers that are usually swept."""
-    loss = [f"{name}={value}" for name, value in recipe.get("loss", {}).items() if name[0] != "_"]
-    if "weights" in recipe:
-        numbers = ["given weights"]
+def _flat(node: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield from _flat(value, f"{path}.{key}" if path else str(key))
     else:
-        numbers = [*loss, f"lr={recipe['optimizer'].get('lr', 'default')}", f"seed={recipe['seed']}"]
-    net = [f"{name}={value}" for name, value in recipe["net"].items() if name == "widths"]
-    kind = str(recipe["net"]["_target_"]).rpartition(".")[2]
-    return " ".join([kind, *net, recipe.get("targets", ""), *numbers]).replace("  ", " ")
+        yield path, str(shown(node))
+
+
+def _told(fit: _Fit, alike: Sequence[_Fit]) -> str:
+    """Return the settings in which a fit differs from others of its arm and data; of an only one, the usual ones."""
+    if not fit.settings:
+        return "damaged"
+    names = dict.fromkeys(name for other in alike for name in other.settings)
+    differing = [name for name in names if len({other.settings.get(name) for other in alike}) > 1]
+    usual = [name for part in USUAL for name in fit.settings if name == part or name.startswith(f"{part}.")]
+    return " ".join(_setting(name, fit.settings[name]) for name in differing or usual if name in fit.settings)
+
+
+def _setting(name: str, value: str) -> str:
+    """Return one setting in short: a class by its name, `loss.temperature` as `temperature`."""
+    if name.endswith("_target_"):
+        return value.rpartition(".")[2]
+    return f"{name.removeprefix('net.').removeprefix('loss.').removeprefix('optimizer.')}={value}"
 
 
 def _verify(store: Store) -> int:
