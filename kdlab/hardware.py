@@ -84,7 +84,7 @@ def environment(hardware: Hardware) -> dict[str, str | int]:
         "cores": os.cpu_count() or 1,
         "platform": platform.platform(),
         "python": platform.python_version(),
-        **{name: version(name) for name in ("torch", "torchvision", "lightning", "torchmetrics")},
+        **{name: version(name) for name in ("torch", "torchvision", "lightning")},
     }
 
 

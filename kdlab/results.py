@@ -23,9 +23,10 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `arm`: teacher, baseline, distilled, …, or bayes for the Bayes rule, if it is known.
     `split`: train, val or test; distribution or cost for numbers that need no samples.
     `classes`: all, seen, unseen, or a class index. `correction`: none, prior or oracle.
-    `metric`: accuracy (0 to 1), errors (a count), nll (nats), ece (0 to 1), agreement (with the arm's teacher, 0 to 1),
-    offset (added to a logit by a correction); if the posterior is known, excess_risk and bayes_agreement (0 to 1),
-    bayes_error (0 to 1) and its standard_error; for the split cost: parameters, bytes and latency_ms.
+    `metric`: accuracy and balanced_accuracy (0 to 1), errors (a count), nll (nats), ece (0 to 1), agreement (with the
+    arm's teacher, 0 to 1), offset (added to a logit by a correction); if the posterior is known, excess_risk and
+    bayes_agreement (0 to 1), bayes_error (0 to 1) and its standard_error; for the split cost: parameters, bytes and
+    latency_ms.
     `n`: the number of samples behind it; 0 for exact numbers.
     """
 

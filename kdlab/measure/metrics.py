@@ -1,55 +1,14 @@
 """Logits and labels → tidy rows, by pure functions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-import torch.nn.functional as F
+import numpy as np
+import torch
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_calibration_error
 
 from kdlab.results import Correction, Row
 
 ECE_BINS = 15
-
-
-def class_groups(labels: Tensor, class_count: int, held_out: Sequence[int]) -> Iterator[tuple[str, Tensor]]:
-    """Yield (name, mask (N,)) for all, seen and unseen samples and each class; skip groups without samples."""
-    unseen = sum((labels == c for c in held_out), labels < 0)
-    groups = {"all": labels >= 0, "seen": ~unseen, "unseen": unseen}
-    groups |= {str(c): labels == c for c in range(class_count)}
-    yield from ((name, mask) for name, mask in groups.items() if mask.any())
-
-
-def metrics(
-    logits: Tensor, labels: Tensor, *, teacher_logits: Tensor, log_posterior: Tensor | None = None
-) -> dict[str, float]:
-    """Compute one group's figures, from logits (N, C) and labels (N,).
-
-    `ece` is the expected calibration error over 15 equal bins of confidence, weighted by their size (Guo et al. 2017,
-    equation 3). `agreement` is the share of samples for which student and teacher have the same first choice.
-
-    If the true posterior is known: `bayes_agreement` is the same share for the network and the Bayes rule.
-    `excess_risk` is the expected error rate beyond that of the Bayes rule, mean_i [max_k P(k | x_i) − P(ŷ_i | x_i)]. It
-    is never negative, and free of the noise in the labels drawn.
-    """
-    predictions = logits.argmax(dim=1)
-    errors = int((predictions != labels).sum())
-    figures = {
-        "accuracy": 1 - errors / len(labels),
-        "errors": errors,
-        "nll": float(F.cross_entropy(logits, labels)),
-        "ece": float(
-            multiclass_calibration_error(
-                logits.softmax(dim=1), labels, num_classes=logits.shape[1], n_bins=ECE_BINS, norm="l1"
-            )
-        ),
-        "agreement": float((predictions == teacher_logits.argmax(dim=1)).float().mean()),
-    }
-    if log_posterior is not None:
-        posterior = log_posterior.double().exp()
-        chosen = posterior.gather(1, predictions.unsqueeze(1)).squeeze(1)
-        figures["excess_risk"] = float((posterior.amax(dim=1) - chosen).mean())
-        figures["bayes_agreement"] = float((predictions == posterior.argmax(dim=1)).float().mean())
-    return figures
 
 
 def measure(
@@ -63,17 +22,68 @@ def measure(
     correction: Correction = "none",
     log_posterior: Tensor | None = None,
 ) -> list[Row]:
-    """Return the rows of all groups and metrics of one arm; `logits` have the correction applied already."""
+    """Return the rows of one arm, from logits (N, C), to which the correction has been applied, and labels (N,).
+
+    Groups of samples: all, those of seen and of unseen classes, and each class; a group without samples has no rows.
+
+    `ece` is the expected calibration error over 15 equal bins of confidence, weighted by their size (Guo et al. 2017,
+    equation 3). `agreement` is the share of samples for which student and teacher have the same first choice.
+    `balanced_accuracy`, of several classes of different sizes, is the mean of their accuracies.
+
+    If the true posterior is known: `bayes_agreement` is the same share for the network and the Bayes rule.
+    `excess_risk` is the expected error rate beyond that of the Bayes rule, mean_i [max_k P(k | x_i) − P(ŷ_i | x_i)]. It
+    is never negative, and free of the noise in the labels drawn.
+    """
+    by_class = _sums_by_class(logits, labels, teacher_logits, log_posterior)
+    means = tuple(name for name in by_class if name not in ("right", "gaps"))
+    sizes = labels.bincount(minlength=logits.shape[1]).numpy()
+    shares = by_class["right"] / np.maximum(sizes, 1)
     rows = []
-    for classes, mask in class_groups(labels, logits.shape[1], held_out):
-        figures = metrics(
-            logits[mask],
-            labels[mask],
-            teacher_logits=teacher_logits[mask],
-            log_posterior=None if log_posterior is None else log_posterior[mask],
-        )
-        rows += [Row(arm, split, classes, correction, name, value, int(mask.sum())) for name, value in figures.items()]
+    for classes, members in _groups(sizes, held_out).items():
+        n = int(sizes[members].sum())
+        errors = n - round(by_class["right"][members].sum())
+        figures = {"accuracy": 1 - errors / n, "errors": errors}
+        figures |= {name: float(by_class[name][members].sum()) / n for name in means}
+        figures["ece"] = float(np.abs(by_class["gaps"][members].sum(axis=0)).sum()) / n
+        if len(set(sizes[members].tolist())) > 1:
+            figures["balanced_accuracy"] = float(shares[members].mean())
+        rows += [Row(arm, split, classes, correction, name, value, n) for name, value in figures.items()]
     return rows
+
+
+def _groups(sizes: np.ndarray, held_out: Sequence[int]) -> dict[str, np.ndarray]:
+    """Return for each group of samples its classes, as indices; leave out classes and groups without samples."""
+    present = np.flatnonzero(sizes)
+    unseen = np.isin(present, list(held_out))
+    groups = {"all": present, "seen": present[~unseen], "unseen": present[unseen]}
+    groups |= {str(c): np.array([c]) for c in present}
+    return {name: members for name, members in groups.items() if len(members)}
+
+
+def _sums_by_class(
+    logits: Tensor, labels: Tensor, teacher_logits: Tensor, log_posterior: Tensor | None
+) -> dict[str, np.ndarray]:
+    """Return the sum of each figure over the samples of each class (C,), in float64.
+
+    `gaps` (C, bins) is right answers minus confidence, in each bin of confidence.
+    """
+    count = logits.shape[1]
+    log_p, choice = logits.log_softmax(dim=1), logits.argmax(dim=1)
+    confidence = log_p.gather(1, choice.unsqueeze(1)).squeeze(1).exp()
+    right = (choice == labels).double()
+    figures = {
+        "right": right,
+        "nll": -log_p.gather(1, labels.unsqueeze(1)).squeeze(1),
+        "agreement": choice == teacher_logits.argmax(dim=1),
+    }
+    if log_posterior is not None:
+        posterior = log_posterior.double().exp()
+        figures["excess_risk"] = posterior.amax(dim=1) - posterior.gather(1, choice.unsqueeze(1)).squeeze(1)
+        figures["bayes_agreement"] = choice == posterior.argmax(dim=1)
+    sums = {name: labels.bincount(each.double(), count).numpy() for name, each in figures.items()}
+    bins = torch.bucketize(confidence, torch.linspace(0, 1, ECE_BINS + 1)[1:-1], right=True)
+    gaps = (labels * ECE_BINS + bins).bincount(right - confidence.double(), count * ECE_BINS)
+    return sums | {"gaps": gaps.reshape(count, ECE_BINS).numpy()}
 
 
 def offset_rows(

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from scipy.special import log_softmax
+from torchmetrics.functional.classification import multiclass_accuracy, multiclass_calibration_error
 
 from kdlab.measure.metrics import measure
 from kdlab.results import Row
@@ -44,6 +45,37 @@ def test_ece_equals_its_definition(case):
         for b in bins.unique()
     )
     assert value == pytest.approx(float(expected), abs=1e-5)
+
+
+@pytest.mark.parametrize("held_out", [[], [0, 2]])
+def test_every_group_has_torchmetrics_figures(case, held_out):
+    logits, labels, teacher = case
+    logits, labels, teacher = logits[:150], labels[:150], teacher[:150]
+    rows = table(measure("a", "test", logits, labels, teacher_logits=teacher, held_out=held_out))
+    unseen = torch.isin(labels, torch.tensor(held_out, dtype=torch.long))
+    masks = {"all": labels >= 0, "seen": ~unseen} | {str(c): labels == c for c in range(4)}
+    for classes, mask in masks.items() | ({"unseen": unseen} if held_out else {}).items():
+        z, y = logits[mask], labels[mask]
+        ece = multiclass_calibration_error(z.softmax(1), y, num_classes=4, n_bins=15, norm="l1")
+        assert rows[classes, "ece"].value == pytest.approx(float(ece), abs=1e-6)
+        if len(y.unique()) > 1:
+            present = [c for c in range(4) if c in y]
+            recall = multiclass_accuracy(z, y, num_classes=4, average=None)[present]
+            assert rows[classes, "balanced_accuracy"].value == pytest.approx(float(recall.mean()), abs=1e-6)
+
+
+def test_balanced_accuracy_is_there_where_classes_have_different_sizes():
+    labels = torch.tensor([0, 0, 0, 1, 2, 2, 2])
+    logits = torch.nn.functional.one_hot(torch.tensor([0, 0, 0, 0, 2, 2, 0]), 3).float()
+    rows = table(measure("a", "test", logits, labels, teacher_logits=logits, held_out=[1]))
+    assert rows["all", "balanced_accuracy"].value == pytest.approx((1 + 0 + 2 / 3) / 3)
+    assert {classes for classes, metric in rows if metric == "balanced_accuracy"} == {"all"}  # 0 and 2 have three each
+
+
+def test_the_first_choice_is_the_largest_logit_however_small_the_difference():
+    logits = torch.tensor([[100.0, 100.00001, 0.0]])  # as probabilities the first two are equal
+    rows = table(measure("a", "test", logits, torch.tensor([1]), teacher_logits=logits, held_out=[]))
+    assert rows["all", "errors"].value == 0
 
 
 def test_groups_add_up(case):
