@@ -67,13 +67,13 @@ def obtain(
 def _obtain(plan: Plan, context: Context, earlier: Mapping[str, Trained]) -> Trained:
     of_run = context.folder / "checkpoints" / f"{plan.name}.pt"
     if context.store is None:
-        trained = _given(plan) if plan.given else _train(plan, context, earlier, resume=None)
+        trained = _given(plan, context) if plan.given else _train(plan, context, earlier, resume=None)
         weights.save(trained.net, of_run)
         return trained
     with context.locked(plan.key, plan.name):
         entry = _intact(plan, context.store)
         if plan.given:
-            trained = _given(plan)
+            trained = _given(plan, context)
         elif entry:
             trained = _reuse(plan, context, entry)
         else:
@@ -101,8 +101,19 @@ def _intact(plan: Plan, store: Store) -> Entry | None:
     return entry
 
 
-def _given(plan: Plan) -> Trained:
+def _given(plan: Plan, context: Context) -> Trained:
+    """Return given weights as a fit; say how good they are, with a warning if they are nearer to guessing."""
     log.info("%s: weights of %s, content key %s", plan.name, plan.given, plan.key)
+    inputs, labels = context.data.split(place := context.data.unlabelled()[0])
+    share = float((context.logits(plan.net, inputs).argmax(dim=1) == labels).double().mean())
+    guessing = 1 / len(context.data.class_names)
+    log.info("%s: right on %.1f %% of the %d %s samples", plan.name, 100 * share, len(labels), place)
+    if share < (1 + guessing) / 2:
+        log.warning(
+            "%s: its given weights are right on %.1f %% only, which is nearer to guessing (%.1f %%) than to perfect. "
+            "Does the network see inputs scaled as in its training (docs/data.md), and the classes in this order?",
+            plan.name, 100 * share, 100 * guessing,
+        )  # fmt: skip
     return _trained(plan, [], epochs=0, seconds=0.0, reused=True)
 
 

@@ -1,14 +1,17 @@
 """What a run takes from the store: fits, and what a teacher says of the training set."""
 
 import gc
+import logging
 import weakref
 from pathlib import Path
 
+import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from lightning import Trainer
 from safetensors.torch import load_file, save_file
 
+from kdlab.data import BlobsData
 from kdlab.pipeline import run
 from kdlab.results import Results
 from kdlab.store import LOGITS, SUMS, Entry, Store
@@ -88,6 +91,23 @@ def test_logits_of_given_weights_are_kept_too():
     assert given.find("teacher", "all", "nll") == trained.find("teacher", "all", "nll")
     again = go("third", "teacher.checkpoint=first/checkpoints/teacher.pt", "loss.temperature=2")
     assert [fit.reused for fit in again.fits] == [True, False]
+
+
+@pytest.mark.parametrize(("factor", "warned"), [(1, False), (-1, True)])
+def test_given_weights_are_measured_before_anything_is_trained_and_warned_of_where_they_are_poor(
+    caplog, factor, warned
+):
+    caplog.set_level(logging.INFO, "kdlab")
+    means = BlobsData(classes=3).means.float()  # the Bayes rule is a linear network
+    Path("weights").mkdir()
+    state = {"layers.logits.weight": factor * means, "layers.logits.bias": torch.zeros(3)}
+    torch.save(state, "weights/linear.pt")
+    go("run", "model@teacher.net=linear", "teacher.checkpoint=weights/linear.pt", "store=off", "figures=false")
+    said = [record.getMessage() for record in caplog.records]
+    (measured,) = (i for i, line in enumerate(said) if "of the 40 val samples" in line)
+    assert measured < next(i for i, line in enumerate(said) if line.startswith("soft: training"))
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert any("nearer to guessing (33.3 %)" in line for line in warnings) == warned
 
 
 def test_writing_over_the_weights_of_a_run_damages_neither_the_store_nor_another_run():
