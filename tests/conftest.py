@@ -15,6 +15,11 @@ import torch
 from kdlab.data import ClassificationData, Samples, download
 from tests.commands import Commands
 
+ILLUSTRATED = (
+    "+experiment=dark_knowledge", "data=digits", "trainer=cpu", "model@teacher.net=mlp_64", "model@student.net=mlp_30",
+    "teacher.max_epochs=6", "student.max_epochs=5",
+)  # fmt: skip
+
 
 class Stripes(ClassificationData):
     """Four classes of noisy 4×4 images; class c has its row c bright."""
@@ -104,6 +109,16 @@ def kdlab_train(tmp_path: Path, commands: Commands) -> CommandLine:
 def train_in_module(commands: Commands) -> CommandLine:
     """Run the same in a folder that is to be named."""
     return partial(_train, commands)
+
+
+@pytest.fixture(scope="session")
+def illustrated(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run of images, with an unseen class and all figures; not to be changed."""
+    folder = tmp_path_factory.mktemp("illustrated")
+    done = commands.run(*ILLUSTRATED, folder=folder)
+    assert done.returncode == 0, done.stderr
+    (results,) = folder.rglob("results.json")
+    return results.parent
 
 
 def _train(commands: Commands, *arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:

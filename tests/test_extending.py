@@ -2,8 +2,6 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,18 +14,16 @@ COMMANDS = re.search(r"```sh\n(.*?)```", TEXT, re.DOTALL)[1].strip().split("\n")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(commands, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the files of the page, where its commands have been run."""
     root = tmp_path_factory.mktemp("extending")
     for name, content in FILES:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(content)
     for command in COMMANDS:
-        program, *arguments = shlex.split(command)
-        assert program == "python"
-        done = subprocess.run(
-            [sys.executable, *arguments], cwd=root, capture_output=True, text=True, timeout=200, check=False
-        )
+        python, option, module, *arguments = shlex.split(command)
+        assert (python, option) == ("python", "-m")
+        done = commands.run(*arguments, module=module, folder=root)
         assert done.returncode == 0, done.stderr
     return root
 

@@ -14,9 +14,9 @@ from kdlab.store import Store
 GRID = (
     "-m", "+experiment=dark_knowledge", "data=digits", "data.passes_per_epoch=1", "trainer=cpu",
     "model@teacher.net=mlp_64", "model@student.net=mlp_30", "teacher.max_epochs=2", "student.max_epochs=2",
-    "loss.temperature=1,4,20", "loss.alpha=0.1,0.9", "optimizer.lr=0.01,0.05", "seed=0,1", "hydra.launcher.slots=2",
+    "loss.temperature=1,4", "loss.alpha=0.1,0.9", "optimizer.lr=0.01,0.05", "seed=0,1", "hydra.launcher.slots=2",
 )  # fmt: skip
-POINTS, TEACHERS, BASELINES = 3 * 2 * 2 * 2, 2, 2 * 2
+POINTS, TEACHERS, BASELINES = 2 * 2 * 2 * 2, 2, 2 * 2
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_it_trains_one_teacher_for_each_seed_and_one_baseline_for_each_lr_and_se
 
 def test_it_ends_with_a_report(first, folder):
     assert f"{POINTS} finished, 0 failed, 0 unfinished" in first.stdout
-    assert re.search(r"distilled: .* is the best of 12 points by validation .* of the seen classes", first.stdout)
+    assert re.search(r"distilled: .* is the best of 8 points by validation .* of the seen classes", first.stdout)
     with (sweep_of(folder) / "report" / "rows.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     swept = {(row["loss.temperature"], row["loss.alpha"], row["optimizer.lr"], row["seed"]) for row in rows}
@@ -87,7 +87,7 @@ def test_the_same_command_again_trains_nothing_and_changes_nothing(first, folder
 
 
 def test_a_single_run_afterwards_reuses_the_sweeps_fits(first, folder, train_in_module):
-    single = [argument.replace("1,4,20", "4").replace("0.1,0.9", "0.9") for argument in GRID[1:-1]]
+    single = [argument.replace("1,4", "4").replace("0.1,0.9", "0.9") for argument in GRID[1:-1]]
     single = [argument.replace("0.01,0.05", "0.05").replace("seed=0,1", "seed=1") for argument in single]
     done = train_in_module(*single, "figures=false", folder=folder)
     assert done.returncode == 0, done.stderr

@@ -1,8 +1,6 @@
 """A user's own images, from the README's words to a student that is used without them."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -48,22 +46,15 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def train(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "kdlab.train", *arguments],
-        cwd=folder, capture_output=True, text=True, timeout=280, check=False,
-    )  # fmt: skip
-
-
-def test_from_a_folder_of_images_to_a_table_to_a_student_that_needs_no_images(lab, tmp_path):
+def test_from_a_folder_of_images_to_a_table_to_a_student_that_needs_no_images(lab, commands, tmp_path):
     command = ["+experiment=compress", "data=image_folder", "data.root=my_images", *SMALL]
-    refused = train(lab, *command)
+    refused = commands.run(*command, folder=lab)
     assert refused.returncode == 1
     assert "my_images/kiwi/broken.jpg" in refused.stderr
     assert "leave them out with data.skip_unreadable=true" in refused.stderr
     assert "Traceback" not in refused.stderr
 
-    done = train(lab, *command, "data.skip_unreadable=true")
+    done = commands.run(*command, "data.skip_unreadable=true", folder=lab)
     assert done.returncode == 0, done.stderr
     assert "compress · dataset: my_images · held-out classes: none · seed 0" in done.stdout
     assert "source" not in done.stdout
@@ -78,13 +69,13 @@ def test_from_a_folder_of_images_to_a_table_to_a_student_that_needs_no_images(la
     shutil.copytree(path.parent, tmp_path / "run")
     Image.new("RGB", (50, 40), SHADES["lemon"]).save(tmp_path / "new.png")
     script = "import kdlab; print(kdlab.load('run').networks['teacher'].predict(['new.png']).idxmax(axis=1).item())"
-    used = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    used = commands.run(script, module="-c", folder=tmp_path)
     assert used.returncode == 0, used.stderr
     assert used.stdout == "lemon\n"
 
 
-def test_dark_knowledge_on_ones_own_classes_asks_which_to_hold_out(lab):
-    refused = train(lab, "+experiment=dark_knowledge", "data=image_folder", "data.root=my_images")
+def test_dark_knowledge_on_ones_own_classes_asks_which_to_hold_out(lab, commands):
+    refused = commands.run("+experiment=dark_knowledge", "data=image_folder", "data.root=my_images", folder=lab)
     assert refused.returncode == 1
     assert (
         "data.held_out_classes='3': no such class; there are the indices 0 to 4, named blå bär, kiwi" in refused.stderr

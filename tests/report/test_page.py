@@ -18,13 +18,10 @@ from kdlab.report import collect, write_report
 from kdlab.report.figures.gallery import Example
 from kdlab.report.page import Gallery, run_page
 from kdlab.results import Fit, Results, Row, read
+from tests.conftest import ILLUSTRATED
 
 SCREENSHOTS = Path(__file__).resolve().parents[2] / "build" / "screenshots"
 CHROMIUM = shutil.which("chromium")
-RUN = (
-    "+experiment=dark_knowledge", "data=digits", "trainer=cpu", "model@teacher.net=mlp_64", "model@student.net=mlp_30",
-    "teacher.max_epochs=6", "student.max_epochs=6",
-)  # fmt: skip
 SCHEMES = {"light": {}, "dark": {"color_scheme": "dark"}, "phone": {"viewport": {"width": 390, "height": 844}}}
 
 
@@ -43,12 +40,8 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def run(train_in_module, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("run")
-    done = train_in_module(*RUN, folder=folder)
-    assert done.returncode == 0, done.stderr
-    (results,) = folder.rglob("results.json")
-    return results.parent
+def run(illustrated: Path) -> Path:
+    return illustrated
 
 
 @pytest.fixture
@@ -179,7 +172,7 @@ def test_the_page_has_the_question_the_loss_and_all_that_it_takes_to_repeat_the_
     assert equations["baseline"] == "L = CE(z_s, y)"
     share = results.find("distilled", "unseen", "accuracy").value
     assert f"distilled: {100 * share:.1f} % of the 46 test samples of class 3 that it never saw" in text
-    assert f"python -m kdlab.train {' '.join(RUN)}" in text
+    assert f"python -m kdlab.train {' '.join(ILLUSTRATED)}" in text
     environment = dict(table(page, "environment")[1:])
     assert environment["torch"] == results.environment["torch"]
     assert environment["code"] == results.environment["code"]

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -35,20 +34,8 @@ def figures(folder: Path) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("run")
-    longer = ["teacher.max_epochs=6", "student.max_epochs=6", "data.passes_per_epoch=5"]
-    # At T = 20 the default rate is near the edge, and in which precision a student falls over it is chance.
-    hot = ["loss.temperature=20", "optimizer.lr=0.02"]
-    tiny(folder, "data=digits", "data.held_out_classes=[3]", "+arms.baseline.targets=truth", *longer, *hot)
-    return folder
-
-
-def command(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "kdlab.report", *map(str, arguments)],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+def finished(illustrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shutil.copytree(illustrated, tmp_path_factory.mktemp("run") / "run")
 
 
 def test_a_run_of_images_with_unseen_classes_has_all_figures_but_the_plane(finished):
@@ -56,18 +43,18 @@ def test_a_run_of_images_with_unseen_classes_has_all_figures_but_the_plane(finis
     assert figures(finished) == EVERYWHERE | galleries | {"unseen_accuracy"}
 
 
-def test_drawn_again_page_and_figures_are_the_same_byte_for_byte(finished):
+def test_drawn_again_page_and_figures_are_the_same_byte_for_byte(finished, commands, tmp_path):
     files = [finished / "report.html", *(finished / "figures").iterdir()]
     before = {path: path.read_bytes() for path in files}
     for path in files:
         path.unlink()
-    done = command(finished)
+    done = commands.run(finished, module="kdlab.report", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert f"page:   {finished / 'report.html'}\n" in done.stdout
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_a_run_of_an_earlier_kdlab_has_its_tables_and_says_why_its_page_stays_as_it_was(finished, tmp_path):
+def test_a_run_of_an_earlier_kdlab_has_its_tables_and_says_why_its_page_stays_as_it_was(finished, commands, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(finished, copy)
     stored = json.loads((copy / "results.json").read_text()) | {"schema_version": 2}
@@ -75,7 +62,7 @@ def test_a_run_of_an_earlier_kdlab_has_its_tables_and_says_why_its_page_stays_as
     for fit in stored["fits"]:
         del fit["targets"], fit["teacher"]
     (copy / "results.json").write_text(json.dumps(stored))
-    done = command(copy)
+    done = commands.run(copy, module="kdlab.report", folder=tmp_path)
     assert done.returncode == 0
     assert done.stderr.startswith(f"{copy} was made by an earlier kdlab")
     assert (copy / "report" / "rows.csv").is_file()

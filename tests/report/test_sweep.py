@@ -5,8 +5,6 @@ import math
 import os
 import shutil
 import statistics
-import subprocess
-import sys
 from itertools import product
 
 import pytest
@@ -237,31 +235,25 @@ def test_an_arm_that_nothing_swept_matters_to_has_no_figure(grid):
     assert names == ["lines_baseline", "heatmap_distilled", "lines_distilled"]
 
 
-def command(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "kdlab.report", *map(str, arguments)], capture_output=True, text=True, check=False
-    )
-
-
-def test_the_command_reports_on_one_folder_or_several(grid, tmp_path):
-    done = command(grid)
+def test_the_command_reports_on_one_folder_or_several(grid, commands, tmp_path):
+    done = commands.run(grid, module="kdlab.report", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "24 finished, 0 failed, 0 unfinished" in done.stdout
     assert "loss.temperature=4, loss.alpha=0.9, optimizer.lr=0.1 is the best of 12 points by validation" in done.stdout
     assert {path.name for path in (grid / "report").iterdir()} == {
         "rows.csv", "report.md", "lines_baseline.png", "heatmap_distilled.png", "lines_distilled.png",
     }  # fmt: skip
-    several = command(grid / "0", grid / "1", "--to", tmp_path / "two")
+    several = commands.run(grid / "0", grid / "1", "--to", tmp_path / "two", module="kdlab.report", folder=tmp_path)
     assert "2 finished" in several.stdout
     assert "| distilled | none |" in (tmp_path / "two" / "report" / "report.md").read_text()
     assert (tmp_path / "two" / "report.html").is_file()
 
 
-def test_the_command_refuses_what_is_no_folder_and_tells_of_an_empty_one(tmp_path):
-    missing = command(tmp_path / "gone")
+def test_the_command_refuses_what_is_no_folder_and_tells_of_an_empty_one(commands, tmp_path):
+    missing = commands.run(tmp_path / "gone", module="kdlab.report", folder=tmp_path)
     assert missing.returncode == 2
     assert "no such folder" in missing.stderr
-    empty = command(tmp_path)
+    empty = commands.run(tmp_path, module="kdlab.report", folder=tmp_path)
     assert empty.returncode == 1
     assert empty.stderr == f"no run in {tmp_path}\n"
     assert not list(tmp_path.iterdir())
