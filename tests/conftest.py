@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import pytest
 import torch
 
 from kdlab.data import ClassificationData, Samples, download
+from kdlab.hardware import Hardware
 from tests.commands import Commands
 
 ILLUSTRATED = (
@@ -66,6 +67,37 @@ def mnist_folder(tmp_path: Path) -> Path:
 def own_outputs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Let no test find another's fits, or leave its own beside the project."""
     monkeypatch.chdir(tmp_path)
+
+
+class Arithmetic(NamedTuple):
+    """The device and the precision of a fit."""
+
+    hardware: Hardware
+
+    @property
+    def device(self) -> torch.device:
+        return self.hardware.device
+
+    @property
+    def rounding(self) -> float:
+        """The relative error of one multiplication."""
+        return 2**-8 if self.hardware.precision == "bf16-mixed" else 2**-23
+
+    def autocast(self) -> torch.autocast:
+        """What Lightning computes a step under."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.hardware.precision == "bf16-mixed")
+
+
+ARITHMETICS = [(device, precision) for device in ("cpu", "cuda") for precision in ("32-true", "bf16-mixed")]
+
+
+@pytest.fixture(params=ARITHMETICS, ids="-".join)
+def arithmetic(request: pytest.FixtureRequest) -> Arithmetic:
+    """Each device and precision that a fit may have; a GPU's are skipped without one."""
+    device, precision = request.param
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("there is no GPU")
+    return Arithmetic(Hardware(torch.device(device), precision))
 
 
 @pytest.fixture(autouse=True)

@@ -101,6 +101,7 @@ class Affine(nn.Module):
             ],
             dim=1,
         )  # (B, 2, 3)
-        grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
-        moved = F.grid_sample(images.float(), grid, align_corners=False)
+        with torch.autocast(images.device.type, enabled=False):  # which would round places to 8 bits
+            grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
+            moved = F.grid_sample(images.float(), grid, align_corners=False)
         return moved.to(images.dtype) if images.is_floating_point() else moved.round().to(images.dtype)

@@ -89,3 +89,17 @@ def test_an_affine_out_of_range_is_refused(wrong, message):
         Affine(**wrong)
     with pytest.raises(ValueError, match="probability=2"):
         HorizontalFlip(2)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32], ids=str)
+@pytest.mark.parametrize("augment", [Jitter(2), HorizontalFlip(), Affine()], ids=str)
+def test_an_augmentation_stays_on_the_device_and_keeps_its_digits_under_autocast(arithmetic, augment, dtype):
+    images = (torch.rand(8, 3, 12, 12, generator=torch.Generator().manual_seed(0)) * 255).to(dtype)
+    images = images.to(arithmetic.device)
+    torch.manual_seed(1)
+    plain = augment(images)
+    torch.manual_seed(1)
+    with arithmetic.autocast():
+        inside = augment(images)
+    assert (inside.dtype, inside.device, inside.shape) == (dtype, images.device, images.shape)
+    assert torch.equal(inside, plain)
