@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from kdlab.limits import shown
 from kdlab.losses import DistillationLoss
 
 SOFT_LOSSES = ["kl", "cross_entropy", "logit_mse"]
@@ -195,7 +196,7 @@ def test_shapes_that_do_not_match_are_refused(logits):
 def test_a_wrong_temperature_is_refused_by_name(temperature):
     with pytest.raises(
         ValueError,
-        match=f"temperature={'null' if temperature is None else temperature}: must be a finite number above 0",
+        match=f"temperature={shown(temperature)}: must be a finite number above 0",
     ):
         DistillationLoss(temperature=temperature)
 

@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy, log_softmax, one_hot
 from kdlab.config.compose import CONFIGS
 from kdlab.config.read import read
 from kdlab.errors import ConfigError
+from kdlab.limits import shown
 from kdlab.losses.label_smoothing import LabelSmoothing
 from kdlab.pipeline import run
 
@@ -41,7 +42,9 @@ def test_it_is_the_cross_entropy_with_the_smoothed_label(dtype, epsilon):
 
 @pytest.mark.parametrize("epsilon", [-0.1, 1.1, float("nan"), "half", True])
 def test_a_wrong_epsilon_is_refused_by_name(epsilon):
-    with pytest.raises(ValueError, match=f"epsilon={epsilon}: the share of the labels that is spread evenly must lie"):
+    with pytest.raises(
+        ValueError, match=f"epsilon={shown(epsilon)}: the share of the labels that is spread evenly must lie"
+    ):
         LabelSmoothing(epsilon)
 
 
