@@ -70,7 +70,7 @@ def run(
     """
     experiment = read_config(config, in_sweep=sweep is not None)
     with stage("data"):
-        data = load(experiment.data)
+        data = load(experiment.data, memory=sweep, began=began)
     if data is not experiment.data:
         experiment = read_config(config, data, in_sweep=sweep is not None)
     folder.mkdir(parents=True, exist_ok=True)

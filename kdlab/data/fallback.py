@@ -1,28 +1,37 @@
 """Stand-ins for a data set that cannot be found: `data.fallback` names the first to try."""
 
 import logging
+from pathlib import Path
 
 from kdlab.data.digits import DigitsData
 from kdlab.data.mnist5k import MNIST5kData
 from kdlab.data.module import ClassificationData
 from kdlab.errors import DataNotFound
+from kdlab.files import write_text
+from kdlab.hashing import short_hash
 
 STAND_INS: dict[str, type[ClassificationData]] = {"mnist5k": MNIST5kData, "digits": DigitsData}
 
 log = logging.getLogger(__name__)
 
 
-def load(data: ClassificationData) -> ClassificationData:
+def load(data: ClassificationData, memory: Path | None = None, began: float = 0.0) -> ClassificationData:
     """Read `data` and return it; if it cannot be found and has a fallback, return a stand-in with its settings.
 
     `fallback=mnist5k` tries MNIST-5k and then digits, `fallback=digits` digits alone.
+
+    Args:
+        data: the data set.
+        memory: a folder that the points of a sweep share, which keeps what could not be found: a silent network costs
+            the sweep 20 seconds, and not each of its points. None for a single run.
+        began: when the command was given, in seconds since the epoch; what an earlier one could not find is tried anew.
 
     Raises:
         DataNotFound: when it cannot be found and has no fallback.
         DataError: when it cannot be used.
     """
     try:
-        data.setup()
+        _set_up(data, memory, began)
         return data
     except DataNotFound as error:
         if data.fallback is None:
@@ -42,6 +51,20 @@ def load(data: ClassificationData) -> ClassificationData:
         )  # fmt: skip
         return found
     raise missing
+
+
+def _set_up(data: ClassificationData, memory: Path | None, began: float) -> None:
+    if memory is None or data.download_place is None:
+        data.setup()
+        return
+    failure = memory / f".not-found-{short_hash(data.download_place)}"
+    if failure.exists() and failure.stat().st_mtime >= began:
+        raise DataNotFound(failure.read_text())
+    try:
+        data.setup()
+    except DataNotFound as error:
+        write_text(str(error), failure)
+        raise
 
 
 def stand_in(data: ClassificationData, kind: type[ClassificationData]) -> ClassificationData:

@@ -105,6 +105,11 @@ class ClassificationData(LightningDataModule, ABC):
             DataError: when a file is corrupt; the message names it.
         """
 
+    @property
+    def download_place(self) -> str | None:
+        """What is downloaded, and the folders that it is looked for in before; None if nothing is."""
+        return None
+
     def scale(self, inputs: Tensor) -> Tensor:
         """Turn stored inputs into what networks see, both in training and in evaluation.
 

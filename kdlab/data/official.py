@@ -57,6 +57,11 @@ class OfficialData(ClassificationData):
             DataError: when a file is corrupt; the message names it.
         """
 
+    @property
+    def download_place(self) -> str:
+        """What is downloaded, and the folders that it is looked for in before."""
+        return f"{self.title} in {', '.join(map(str, self.folders))}"
+
     def read(self) -> tuple[Samples, Samples]:
         """Return the official training and test set (N, C, H, W) uint8."""
         for folder in self.folders:

@@ -2,12 +2,14 @@
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
 from kdlab.data import DigitsData, MNIST5kData, MNISTData, load
+from kdlab.data.download import DownloadFailed
 from kdlab.errors import DataError, DataNotFound
 
 FILES = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
@@ -52,6 +54,26 @@ def test_fallback_to_digits_is_loud_and_keeps_the_settings(no_network, caplog):
     assert data.name == "digits"
     assert (data.held_out, data.batch_size, data.val_size) == ([3], 7, 0.2)
     assert "MNIST IS NOT AVAILABLE" in caplog.text
+
+
+def test_a_sweep_asks_a_silent_network_once_and_the_same_command_given_again_asks_anew(
+    no_network, monkeypatch, tmp_path
+):
+    asked: list[Path] = []
+
+    def fetch(data, folder):
+        asked.append(folder)
+        raise DownloadFailed("silent")
+
+    monkeypatch.setattr(MNISTData, "fetch", fetch)
+    for began in (0.0, 0.0):
+        assert load(MNISTData(fallback="digits"), memory=tmp_path, began=began).name == "digits"
+    with pytest.raises(DataNotFound, match="silent"):
+        load(MNISTData(), memory=tmp_path)
+    assert len(asked) == 1
+    assert load(MNISTData(root="elsewhere", fallback="digits"), memory=tmp_path).name == "digits"
+    assert load(MNISTData(fallback="digits"), memory=tmp_path, began=time.time() + 1).name == "digits"
+    assert len(asked) == 3
 
 
 def test_fallback_to_mnist5k_takes_real_digits_of_the_same_size_and_calls_them_by_their_name(no_network, caplog):
