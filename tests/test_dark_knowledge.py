@@ -64,10 +64,8 @@ def test_the_correction_without_labels_comes_close_to_the_oracle_which_nothing_b
     none, prior, oracle = (results.find("distilled", "all", "errors", c).value for c in ("none", "prior", "oracle"))
     assert oracle <= min(none, prior)
     assert prior - oracle <= 10
-    offsets = [
-        results.find("distilled", "3", "offset", c, split) for c, split in (("prior", "val"), ("oracle", "test"))
-    ]
-    assert all(row.value > 0 for row in offsets)
+    assert results.find("distilled", "3", "offset", "prior", "val").value > 0
+    assert results.find("distilled", "3", "offset", "oracle", "test").value >= 0  # 0 where no offset saves an error
 
 
 def test_rows_are_complete(results):
