@@ -174,6 +174,8 @@ class ClassificationData(LightningDataModule, ABC):
         if name == "test":
             return self.test
         ids = self._train_ids if name == "train" else self._val_ids
+        if len(ids) == len(self.train.labels):  # a copy of what may be mapped from disk is not needed
+            return self.train
         return Samples(self.train.inputs[ids], self.train.labels[ids])
 
     def checksum(self) -> str:

@@ -44,10 +44,7 @@ def measure_networks(context: Context, fits: Mapping[str, Trained], settings: Ev
     """
     data = context.data
     rows = [*_bayes_error_rows(data)]
-    priors, notes = _fit_prior_offsets(context, fits, shared=settings.prior_offsets == "shared")
-    place, inputs = data.unlabelled()
-    for name, fitted in priors.items():
-        rows += offset_rows(name, place, "prior", fitted, fits[name].held_out, len(inputs))
+    priors, notes = _fit_prior_offsets(context, fits, rows, shared=settings.prior_offsets == "shared")
     subjects = {name: _Subject(it.net, it.held_out, teacher_of(it)) for name, it in fits.items()}
     if data.bayes_rule:
         subjects["bayes"] = _Subject(data.bayes_rule, [], TEACHER)
@@ -85,21 +82,26 @@ def teacher_of(fit: Trained) -> str:
 
 
 def _fit_prior_offsets(
-    context: Context, fits: Mapping[str, Trained], *, shared: bool
+    context: Context, fits: Mapping[str, Trained], rows: list[Row], *, shared: bool
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """Fit correction `prior` of each student with unseen classes; return offsets (C,), and a note for each without."""
-    inputs = context.data.unlabelled()[1]
+    """Fit correction `prior` of each student with unseen classes; add its offsets to `rows`.
+
+    Return the offsets (C,), and a note for each student without.
+    """
+    students = {name: fit for name, fit in fits.items() if fit.held_out}
+    if not students:
+        return {}, []
+    split, inputs = context.data.unlabelled()
     priors: dict[str, Tensor] = {}
     offsets: dict[str, Tensor] = {}
     notes = []
-    for name, fit in fits.items():
-        if not fit.held_out:
-            continue
+    for name, fit in students.items():
         source = _knows_all(fit, fits)
         if source not in priors:
             priors[source] = class_prior(context.logits(fits[source].net, inputs))
         try:
             offsets[name] = prior_offsets(context.logits(fit.net, inputs), priors[source], fit.held_out, shared=shared)
+            rows += offset_rows(name, split, "prior", offsets[name], fit.held_out, len(inputs))
         except NoOffsets as error:
             classes = ", ".join(context.data.class_names[c] for c in fit.held_out)
             notes.append(

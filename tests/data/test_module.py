@@ -59,6 +59,7 @@ def test_without_validation_the_unlabelled_inputs_are_the_training_images():
     assert split == "train"
     assert len(inputs) == len(data.train.labels)
     assert len(data.val_dataloader()) == 0
+    assert inputs is data.train.inputs  # which may be mapped from disk, and larger than memory
 
 
 def test_digits_are_the_1797_images_in_a_fixed_split():
