@@ -183,6 +183,12 @@ def test_curves_that_no_run_writes_are_refused_and_their_file_named(copy, conten
         assert reproduce(copy)
 
 
+def test_a_split_that_no_run_has_is_refused(copy):
+    edit(copy, lambda content: content["config"]["evaluation"].update(splits=["test", "bogus"]))
+    with pytest.raises(InvalidResults, match=r"results\.json .* there is no split 'bogus'"):
+        reproduce(copy)
+
+
 def test_an_error_is_told_without_a_traceback(tmp_path, command):
     assert "holds no finished run: it has no results.json" in command(tmp_path).status
 

@@ -22,7 +22,7 @@ from kdlab.fits.plan import new_network
 from kdlab.fits.trained import Trained
 from kdlab.hardware import Hardware, choose
 from kdlab.measure.networks import Measured, measure_networks
-from kdlab.results import InvalidResults, Results, read
+from kdlab.results import SPLITS, InvalidResults, Results, read
 
 
 def reopen(folder: Path) -> tuple[Results, Context, dict[str, Trained]]:
@@ -82,6 +82,8 @@ def measure_again(
     with _as_written(context.folder / "results.json"):
         settings = EvaluationSettings(**stored.config["evaluation"])
         settings = replace(settings, splits=splits or tuple(settings.splits))
+        if unknown := [split for split in settings.splits if split not in SPLITS]:
+            raise ValueError(f"there is no split {unknown[0]!r}")
         if empty := [split for split in settings.splits if not len(context.data.split(split).labels)]:
             raise KdlabError(f"there are no {empty[0]} samples to measure on (the run had data.val_size=0)")
     return measure_networks(context, fits, settings)
