@@ -2,6 +2,7 @@
 
 from functools import cached_property
 from pathlib import Path
+from sys import intern
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -17,7 +18,7 @@ Correction = Literal["none", "prior", "oracle"]
 Arm = Annotated[str, msgspec.Meta(pattern=rf"\A{NAME.pattern}\Z")]
 
 
-class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """One number of a result.
 
     `arm`: teacher, baseline, distilled, …, or bayes for the Bayes rule, if it is known.
@@ -148,9 +149,17 @@ def read(path: Path) -> Results:
         results = msgspec.json.decode(text, type=Results)
         if problem := _problem(results):
             raise InvalidResults(f"{path}: {problem}")
+        results = msgspec.structs.replace(results, rows=list(map(_slim, results.rows)))
         return results if version == SCHEMA_VERSION else _upgraded(results)
     except (OSError, msgspec.MsgspecError, RecursionError) as error:
         raise InvalidResults(f"{path}: not a results.json of schema {SCHEMA_VERSION}: {error}") from error
+
+
+def _slim(row: Row) -> Row:
+    """Return the row with words that all rows share: a sweep's results hold hundreds of thousands of rows."""
+    return Row(
+        intern(row.arm), intern(row.split), intern(row.classes), row.correction, intern(row.metric), row.value, row.n
+    )
 
 
 def _problem(results: Results) -> str | None:

@@ -49,11 +49,12 @@ def test_it_trains_one_teacher_for_each_seed_and_one_baseline_for_each_lr_and_se
 
 def test_it_ends_with_a_report(first, folder):
     assert f"{POINTS} finished, 0 failed, 0 unfinished" in first.stdout
-    assert re.search(r"distilled: .* is the best of 8 points by validation .* of the seen classes", first.stdout)
-    with (sweep_of(folder) / "report" / "rows.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    swept = {(row["loss.temperature"], row["loss.alpha"], row["optimizer.lr"], row["seed"]) for row in rows}
-    assert len(swept) == POINTS
+    assert re.search(r"distilled: .*of 8 points .*by validation .* of the seen classes", first.stdout)
+    with (sweep_of(folder) / "report" / "fits.csv").open(newline="") as file:
+        fits = list(csv.DictReader(file))
+    distilled = [fit for fit in fits if fit["arm"] == "distilled"]
+    swept = {(fit["loss.temperature"], fit["loss.alpha"], fit["optimizer.lr"], fit["seed"]) for fit in distilled}
+    assert len(swept) == POINTS == len(fits) - TEACHERS - BASELINES
 
 
 def test_tensorboard_has_one_run_for_each_fit_with_its_curve_and_its_line_of_hyperparameters(first, folder):

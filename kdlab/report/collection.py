@@ -11,7 +11,7 @@ import pandas as pd
 from kdlab.config.commands import overrides_of, planned, sweep_command
 from kdlab.outcome import failure_of
 from kdlab.report.rows import Run, configs_of
-from kdlab.report.settings import settings_of, swept_keys
+from kdlab.report.settings import fits_of, settings_of, swept_keys
 from kdlab.report.sweep_table import best_by_validation, best_lines
 from kdlab.results import InvalidResults, Results, read
 
@@ -56,9 +56,14 @@ class Collection:
         return swept_keys(self.runs)
 
     @cached_property
+    def fits(self) -> pd.DataFrame:
+        """The different fits of each arm at each setting, see `fits_of`."""
+        return fits_of(self.runs, self.keys)
+
+    @cached_property
     def settings(self) -> pd.DataFrame:
         """The rows of each arm at each setting, see `settings_of`."""
-        return settings_of(self.runs, self.keys)
+        return settings_of(self.fits)
 
     @cached_property
     def best(self) -> list[list[str]]:
@@ -87,8 +92,8 @@ def collect(folders: Iterable[Path]) -> Collection:
                 missing[path.parent.resolve()] = Missing(path.parent, overrides_of(path.parent), why)
         for begun in sorted(folder.rglob(".hydra/overrides.yaml"), key=_natural):
             run = begun.parent.parent
-            why = failure_of(run) or UNFINISHED
-            missing.setdefault(run.resolve(), Missing(run, overrides_of(run), why))
+            if not {run.resolve()} & (runs.keys() | missing.keys()):
+                missing[run.resolve()] = Missing(run, overrides_of(run), failure_of(run) or UNFINISHED)
         for sweep in sorted(folder.rglob("multirun.yaml"), key=_natural):
             for number, overrides in enumerate(planned(sweep)):
                 run = sweep.parent / str(number)

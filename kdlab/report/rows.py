@@ -8,7 +8,7 @@ import pandas as pd
 from msgspec.structs import astuple
 
 from kdlab.hashing import plain
-from kdlab.results import Results, Row
+from kdlab.results import SPLITS, Results, Row
 
 Value = str | int | float | bool | None
 FIELDS = Row.__struct_fields__
@@ -45,11 +45,22 @@ def configs_of(results: Iterable[Results]) -> pd.DataFrame:
     """
     described = [
         {"experiment": found.experiment, "dataset": found.dataset}
-        | {key: value for key, value in found.config.items() if key not in LEFT_OUT}
+        | {key: value for key, value in _as_typed(found).items() if key not in LEFT_OUT}
         for found in results
     ]
     flat = pd.json_normalize(described).drop(columns=LEFT_OUT, errors="ignore")
     return pd.DataFrame({key: pd.Series(map(_value, column), dtype=object) for key, column in flat.items()})
+
+
+def _as_typed(results: Results) -> dict[str, Any]:
+    """Return the config with the students' held-out classes as they were given, where they are the data set's."""
+    config = results.config
+    student, data = config.get("student"), config.get("data")
+    if not (isinstance(student, dict) and isinstance(data, dict) and "held_out_classes" in data):
+        return config
+    if student.get("held_out_classes") != results.held_out_classes:
+        return config
+    return config | {"student": student | {"held_out_classes": data["held_out_classes"]}}
 
 
 def _value(value: Any) -> Value:
@@ -63,6 +74,12 @@ def only(rows: pd.DataFrame, **wanted: str | Sequence[str]) -> pd.DataFrame:
     for field, values in wanted.items():
         rows = rows[rows[field].isin([values] if isinstance(values, str) else values)]
     return rows
+
+
+def split_of(rows: pd.DataFrame) -> str:
+    """Return the split that tables and figures show: test, or else the last one that was measured."""
+    splits = [split for split in SPLITS if (rows["split"] == split).any()]
+    return splits[-1] if splits else "test"
 
 
 def over_seeds(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:

@@ -28,11 +28,12 @@ from kdlab.report import (
     target_entropy,
     unseen_accuracy,
 )
-from kdlab.report.figures.drawing import png
+from kdlab.report.figures.drawing import png, settled
 from kdlab.report.figures.gallery import Example
 from kdlab.report.figures.temperature import telling_samples
 from kdlab.report.overview import log_overview
-from kdlab.report.page import Gallery, picture, run_page
+from kdlab.report.page import picture
+from kdlab.report.run_page import Gallery, run_page
 from kdlab.results import Results
 
 # Decision regions: points along each side of the grid, margin around the samples, and the most samples drawn.
@@ -61,13 +62,14 @@ def illustrate(context: Context, fits: Fits, measured: Measured, results: Result
         The page's path.
     """
     names = context.data.class_names
-    pictures = [picture(*named) for named in figures_of(context, fits, measured, results)]
     galleries = dict(galleries_of(context, fits, measured, results))
-    files = {it.name: it.png for it in pictures} | {
-        name: png(gallery(it.examples, title=it.title, class_names=names))
-        for name, it in galleries.items()
-        if it.examples
-    }
+    with settled():
+        pictures = [picture(*named) for named in figures_of(context, fits, measured, results)]
+        files = {it.name: it.png for it in pictures} | {
+            name: png(gallery(it.examples, title=it.title, class_names=names))
+            for name, it in galleries.items()
+            if it.examples
+        }
     _replace(context.folder / "figures", files)
     page = run_page(
         results,

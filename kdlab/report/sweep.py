@@ -10,29 +10,32 @@ from msgspec.structs import astuple
 
 from kdlab.files import write_csv, write_text
 from kdlab.report.collection import Collection, Missing
+from kdlab.report.figures.drawing import settled
 from kdlab.report.figures.heatmaps import axes_of, heatmap
 from kdlab.report.figures.sweep_lines import lines
 from kdlab.report.page import Picture, picture, sweep_page
-from kdlab.report.rows import FIELDS, configs_of
-from kdlab.report.settings import combinations
-from kdlab.report.sweep_table import markdown, settings_table
-
-MOST_PANELS, MOST_LINES = 12, 28
+from kdlab.report.rows import FIELDS, split_of
+from kdlab.report.sweep_table import escaped, markdown, settings_table
 
 
 def write_report(collection: Collection, folder: Path) -> Path:
     """Write the report on collected runs to `folder`; return the path of its page, `report.html`.
 
-    `report/` holds the page's tables as Markdown (`report.md`), all rows of all runs with the swept keys as columns
-    (`rows.csv`), and `heatmap_<arm>.png` and `lines_<arm>.png` for each arm that the swept keys affect. Files of an
-    earlier report are replaced. If `folder` is that of a run with a page, this page is kept: it shows more.
+    `report/` holds the page's tables as Markdown (`report.md`), all fits with the swept keys as columns (`fits.csv`),
+    all rows of each fit (`rows.csv`), and `heatmap_<arm>.png` and `lines_<arm>.png` for each arm that the swept keys
+    affect. Files of an earlier report are replaced. If `folder` is that of a run with a page, this page is kept: it
+    shows more.
     """
     target, page = folder / "report", folder / "report.html"
     target.mkdir(parents=True, exist_ok=True)
     for old in (*target.glob("heatmap_*.png"), *target.glob("lines_*.png")):
         old.unlink()
-    write_csv(target / "rows.csv", ["run", *collection.keys, *FIELDS], _lines(collection))
-    pictures = [picture(name, title, figure) for name, title, figure in figures_of(collection.settings)]
+    fits = collection.fits
+    write_csv(target / "fits.csv", ["fit", "arm", *collection.keys, "run", "key"], _fit_lines(collection, folder))
+    places = ((number, *astuple(row)[1:]) for number, rows in fits["rows"].items() for row in rows)
+    write_csv(target / "rows.csv", ["fit", *FIELDS[1:]], places)
+    with settled():
+        pictures = [picture(name, title, figure) for name, title, figure in figures_of(collection.settings)]
     for it in pictures:
         (target / f"{it.name}.png").write_bytes(it.png)
     write_text("\n\n".join(_markdown(collection, pictures)) + "\n", target / "report.md")
@@ -42,16 +45,17 @@ def write_report(collection: Collection, folder: Path) -> Path:
 
 
 def figures_of(settings: pd.DataFrame) -> Iterator[tuple[str, str, Figure]]:
-    """Yield (name, title, figure) for each arm that swept keys affect, unless it has too many panels or lines."""
-    tested = settings[settings["split"] == "test"]
-    baseline = tested[tested["arm"] == "baseline"]
-    for name, members in tested.groupby("arm", observed=True):
+    """Yield (name, title, figure) for each arm that swept keys affect."""
+    split = split_of(settings)
+    measured = settings[settings["split"] == split]
+    baseline = measured[measured["arm"] == "baseline"]
+    for name, members in measured.groupby("arm", observed=True):
         keys, arm = axes_of(members), str(name)
-        if len(keys) > 1 and len(combinations(members, keys[2:])) <= MOST_PANELS:
-            yield f"heatmap_{arm}", f"{arm}: test accuracy at each setting", heatmap(members)
-        if keys and len(combinations(members, keys[1:])) <= MOST_LINES:
+        if len(keys) > 1:
+            yield f"heatmap_{arm}", f"{arm}: {split} accuracy at each setting", heatmap(members)
+        if keys:
             figure = lines(members, None if arm in ("baseline", "teacher") else baseline)
-            yield f"lines_{arm}", f"{arm}: test accuracy over {keys[0]}", figure
+            yield f"lines_{arm}", f"{arm}: {split} accuracy over {keys[0]}", figure
 
 
 def status_lines(collection: Collection) -> Iterator[str]:
@@ -75,23 +79,25 @@ def _missing_line(lack: Missing) -> str:
     return f"{lack.folder} [{asked}]: {first}{more}"
 
 
-def _lines(collection: Collection) -> Iterator[Sequence[Any]]:
-    values = configs_of(collection.results)[collection.keys].to_numpy()
-    for run, own in zip(collection.runs, values, strict=True):
-        yield from ((str(run.folder), *own, *astuple(row)) for row in run.results.rows)
+def _fit_lines(collection: Collection, folder: Path) -> Iterator[Sequence[Any]]:
+    """Yield a line for each fit: its number, its arm and keys, the folder of a run that has it, and its content key."""
+    about = collection.fits[["arm", *collection.keys, "run", "fit"]]
+    for number, *own, run, key in about.itertuples(name=None):
+        place = collection.runs[run].folder
+        yield number, *own, place.relative_to(folder) if place.is_relative_to(folder) else place, key
 
 
 def _markdown(collection: Collection, pictures: Sequence[Picture]) -> Iterator[str]:
     names = dict.fromkeys(f"{found.experiment} on {found.dataset}" for found in collection.results)
-    yield f"# {', '.join(names) or 'No finished run'}"
-    yield "\n".join(f"- {line}" for line in status_lines(collection))
+    yield f"# {escaped(', '.join(names)) or 'No finished run'}"
+    yield "\n".join(f"- {escaped(line)}" for line in status_lines(collection))
     if not collection.runs:
         return
     yield f"Swept: {', '.join(f'`{key}`' for key in collection.keys) or 'nothing'}."
     if collection.best:
         yield "## Best by validation"
-        yield "\n".join(f"- {line}" for lines in collection.best for line in lines)
-    yield "## Test accuracy"
+        yield "\n".join(f"- {escaped(line)}" for lines in collection.best for line in lines)
+    yield "## Accuracy"
     table = settings_table(collection.settings, collection.keys)
     yield f"{table.caption}."
     yield markdown(table)

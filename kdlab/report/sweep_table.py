@@ -1,28 +1,36 @@
 """Make a sweep's tables: settings with means over seeds, fits, and the best points by validation."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import pandas as pd
 
-from kdlab.report.rows import GROUPS, only, over_seeds
+from kdlab.report.rows import GROUPS, only, over_seeds, split_of
 from kdlab.report.settings import assigned, at, keys_of
 from kdlab.report.tables import Table
 from kdlab.results import Fit, Results
 
+# Keys of the data that leave accuracies comparable: they say how samples are fed, or how many there are.
+SAME_MEASURE = (
+    "batch_size", "passes_per_epoch", "train_samples", "val_size", "image_size", "channels", "skip_unreadable", "cache",
+    "fallback",
+)  # fmt: skip
+
 
 def settings_table(settings: pd.DataFrame, keys: Sequence[str]) -> Table:
-    """Return test accuracy and errors of each arm at each setting: mean ± sample standard deviation over n fits.
+    """Return accuracy and errors of each arm at each setting: mean ± sample standard deviation over n fits.
 
-    A key is blank for arms that it does not affect.
+    Measured on the test set, or else on the split there is. A key is blank for arms that it does not affect.
     """
     keys = [key for key in keys if key in keys_of(settings)]
-    cells = _test_cells(settings, ["arm", *keys, "correction"])
+    cells = _cells(settings, ["arm", *keys, "correction"])
     groups = [group for group in GROUPS if cells["accuracy", group].any()]
     cells = cells[[*(("accuracy", group) for group in groups), ("errors", "all"), ("n", "")]]
     header = ["arm", *keys, "correction", *(f"{group}, %" for group in groups), "errors", "n"]
-    caption = "Mean ± standard deviation over n fits (seeds); a key is blank for arms that it does not affect"
+    on = f"On {split_of(settings)} samples: mean"
+    caption = f"{on} ± standard deviation over n fits (seeds); a key is blank for arms that it does not affect"
     rows = [[*place, *line] for place, *line in cells.itertuples()]
     return Table("settings", caption, header, rows, labels=len(keys) + 2)
 
@@ -52,19 +60,28 @@ def spread(mean: float, sd: float, *, digits: int) -> str:
 
 
 def _line(cells: Sequence[str] | Iterator[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(map(escaped, cells)) + " |"
+
+
+def escaped(text: str) -> str:
+    """Return a text that stays as it is, in one line, where Markdown is read: no HTML, no link, no end of a cell."""
+    return re.sub(r"([\\`|*<&]|(?<=\])\()", r"\\\1", " ".join(text.split()))
 
 
 class Best(NamedTuple):
-    """The best of an arm's settings by validation.
+    """The best of an arm's settings by validation, among those that can be compared: that share the values of `where`.
 
-    `validation` is its mean validation accuracy, `points` the number of settings to choose from, `rows` its rows.
+    `validation` is its mean validation accuracy, `points` the number of settings to choose from, `equal` the number of
+    those with this accuracy, `first` whether one of these has the same cross-entropy, too; `rows` its rows.
     """
 
     arm: str
+    where: dict[str, str]
     values: dict[str, str]
     validation: float
     points: int
+    equal: int
+    first: bool
     rows: pd.DataFrame
 
 
@@ -73,48 +90,79 @@ def best_by_validation(settings: pd.DataFrame) -> list[Best]:
 
     Validation excludes held-out classes, as in the choice of an epoch. If accuracies are equal, the lower cross-entropy
     decides. Test rows are not used. Settings with fewer seeds than others are excluded; so are arms without `val` rows.
+    Settings are compared only where they are measured on the same data and classes, and where their fits differ.
     """
-    by = ["arm", *keys_of(settings)]
+    keys = keys_of(settings)
+    by = ["arm", *keys]
     measured = only(settings, split="val", classes=["all", "seen"], metric=["accuracy", "nll"])
     means = over_seeds(measured, [*by, "classes", "metric"])["mean"].unstack("metric")
     # `last` takes `seen`, or `all` if there is none. Rounding makes equal means equal, whatever the order of the sums.
     points = means.groupby(by, observed=True).last().reindex(columns=["accuracy", "nll"]).round(12)
-    points = points.dropna(subset="accuracy").join(settings.groupby(by, observed=True)["run"].nunique().rename("fits"))
+    fits = settings.groupby(by, observed=True)["fit"].agg(frozenset).rename("fits")
+    points = points.dropna(subset="accuracy").join(fits)
     found = []
-    for arm, candidates in points.groupby("arm", observed=True):
-        candidates = candidates[candidates["fits"] == candidates["fits"].max()]
-        if len(candidates) > 1:
-            best = candidates.sort_values(["accuracy", "nll"], ascending=[False, True]).iloc[0]
-            rows = at(settings, by, best.name)
-            values = {key: value for key, value in zip(by[1:], best.name[1:], strict=True) if value}
-            found.append(Best(str(arm), values, best["accuracy"], len(candidates), rows))
+    for (arm, *place), candidates in points.groupby(["arm", *filter(changes_the_measure, keys)], observed=True):
+        counts = candidates["fits"].map(len)
+        candidates = candidates[counts == counts.max()]
+        if candidates["fits"].nunique() > 1:
+            found.append(_best(settings, str(arm), by, len(place), candidates))
     return found
+
+
+def changes_the_measure(key: str) -> bool:
+    """Return whether accuracies at different values of a key of the config are of different classes or data."""
+    part, _, last = key.partition(".")
+    return last.endswith("held_out_classes") or key == "dataset" or (part == "data" and last not in SAME_MEASURE)
+
+
+def _best(settings: pd.DataFrame, arm: str, by: list[str], places: int, candidates: pd.DataFrame) -> Best:
+    ranked = candidates.sort_values(["accuracy", "nll"], ascending=[False, True])
+    best, equal = ranked.iloc[0], candidates["accuracy"] == ranked["accuracy"].iloc[0]
+    same = int((equal & (candidates["nll"] == best["nll"])).sum())
+    place: Any = best.name
+    values = {key: value for key, value in zip(by[1:], place[1:], strict=True) if value}
+    where = {key: value for key, value in values.items() if places and changes_the_measure(key)}
+    chosen = {key: value for key, value in values.items() if key not in where}
+    rows = at(settings, by, place)
+    return Best(arm, where, chosen, best["accuracy"], len(candidates), int(equal.sum()), same > 1, rows)
 
 
 def best_lines(best: Best) -> Iterator[str]:
     """Yield a sentence about the choice, then one about its test results without and with correction `prior`."""
-    at = ", ".join(assigned(list(best.values), list(best.values.values())))
+    arm = " at ".join([best.arm, *filter(None, [_assigned(best.where)])])
     classes = " of the seen classes" if len(only(best.rows, split="val", classes="seen")) else ""
-    yield (
-        f"{best.arm}: {at} is the best of {best.points} points by validation "
-        f"({100 * best.validation:.2f} %{classes}, mean of {best.rows['run'].nunique()})"
-    )
-    cells = _test_cells(best.rows, ["correction"], digits=1)
-    for correction, line in cells.drop("oracle", errors="ignore").iterrows():
+    share = f"{100 * best.validation:.2f} %{classes}, mean of {best.rows['run'].nunique()}"
+    which = _assigned(best.values)
+    if best.equal == 1:
+        yield f"{arm}: {which} is the best of {best.points} points by validation ({share})"
+    else:
+        equal = f"all {best.points}" if best.equal == best.points else f"{best.equal} of {best.points}"
+        why = (
+            "is the first of them, with the same cross-entropy"
+            if best.first
+            else "has the lowest cross-entropy of them"
+        )
+        yield f"{arm}: {equal} points are equally good by validation ({share}); {which} {why}"
+    split = split_of(best.rows)
+    for correction, line in _cells(best.rows, ["correction"], digits=1).drop("oracle", errors="ignore").iterrows():
         unseen = line.get(("accuracy", "unseen"))
         yield (
-            f"{best.arm} at this point, on test{'' if correction == 'none' else f', correction {correction}'}: "
+            f"{best.arm} at this point, on {split}{'' if correction == 'none' else f', correction {correction}'}: "
             f"{line['accuracy', 'all']} %, {line['errors', 'all']} errors"
             + (f"; unseen classes {unseen} %" if unseen else "")
         )
 
 
-def _test_cells(settings: pd.DataFrame, by: Sequence[str], *, digits: int | None = None) -> pd.DataFrame:
-    """Return test accuracy in per cent, errors and n as text, in columns (metric, classes), a line for each group.
+def _assigned(values: dict[str, str]) -> str:
+    return ", ".join(assigned(list(values), list(values.values())))
 
-    `digits` are those of the errors; by default a mean has one, a single number none.
+
+def _cells(settings: pd.DataFrame, by: Sequence[str], *, digits: int | None = None) -> pd.DataFrame:
+    """Return accuracy in per cent, errors and n as text, in columns (metric, classes), a line for each group.
+
+    Measured on `split_of(settings)`. `digits` are those of the errors; by default a mean has one, a single number none.
     """
-    test = only(settings, split="test", metric=["accuracy", "errors"], classes=GROUPS)
+    test = only(settings, split=split_of(settings), metric=["accuracy", "errors"], classes=GROUPS)
     test = test.assign(value=test["value"].mask(test["metric"] == "accuracy", 100 * test["value"]))
     stats = over_seeds(test, [*by, "metric", "classes"])
     stats["text"] = [

@@ -192,7 +192,9 @@ def test_a_confusion_matrix_counts_true_class_by_first_choice():
     panel = figure.axes[0]
     shares = np.asarray(panel.images[0].get_array())
     assert np.allclose(shares, [[1, 0, 0], [0, 1, 0], [0, 0.5, 0.5]])
-    assert [text.get_text() for text in panel.texts] == ["2", "", "", "", "1", "", "", "1", "1"]
+    assert {text.get_position(): text.get_text() for text in panel.texts} == {
+        (0, 0): "2", (1, 1): "1", (1, 2): "1", (2, 2): "1",
+    }  # fmt: skip
     assert (panel.get_xlabel(), panel.get_ylabel(), panel.get_title()) == ("first choice", "true class", "a")
     assert ticks(panel.xaxis) == ticks(panel.yaxis) == ["cat", "dog", "owl*"]
     assert "a: 1 error, most often owl as dog (1)" in figure.get_label()
@@ -372,7 +374,7 @@ def test_the_gallery_shows_each_image_with_a_pair_of_bars_for_the_classes_that_m
     (panel,) = figure.axes
     assert len(panel.images) == 2
     assert np.array_equal(np.asarray(panel.images[0].get_array())[:, :, 0], 255 - images[2, 0].numpy())
-    widths = [patch.get_width() for patch in panel.patches]
+    widths = [np.ptp(bar.vertices[:, 0]) for bar in panel.collections[0].get_paths()]
     first = found[0].shown()
     assert widths[:6] == pytest.approx(
         [0.5 * float(p[c]) for c in first for p in (found[0].teacher, found[0].student)], abs=1e-6
@@ -408,11 +410,11 @@ def test_classes_may_have_any_name():
 def test_long_names_are_shortened_where_they_stand_in_a_figures_way(recwarn):
     names = [f"{kind} with a very long name, and a comma" for kind in ("cat", "dog", "owl")]
     figure = confusion_matrices({"a": torch.eye(3)}, torch.arange(3), class_names=names, held_out={"a": [1]})
-    assert ticks(figure.axes[0].yaxis) == ["cat with a …", "dog with a …*", "owl with a …"]
+    assert ticks(figure.axes[0].yaxis) == ["cat with a ve…", "dog with a ve…*", "owl with a ve…"]
     png(figure)
     assert figure.axes[0].get_position().width > 0.3
     _, found = some_examples()
-    assert "owl with a … → cat with a …" in {
+    assert "owl with a ve… → cat with a ve…" in {
         text.get_text() for text in gallery(found, title="x", class_names=names).axes[0].texts
     }
 

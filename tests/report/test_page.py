@@ -16,7 +16,7 @@ import torch
 
 from kdlab.report import collect, write_report
 from kdlab.report.figures.gallery import Example
-from kdlab.report.page import Gallery, run_page
+from kdlab.report.run_page import Gallery, run_page
 from kdlab.results import Fit, Results, Row, read
 from tests.conftest import ILLUSTRATED
 

@@ -3,11 +3,13 @@
 import csv
 import math
 import os
+import re
 import shutil
 import statistics
 from itertools import product
 
 import pytest
+from msgspec.structs import astuple, replace
 
 from kdlab.report.collection import collect, planned
 from kdlab.report.figures.heatmaps import heatmap
@@ -15,7 +17,9 @@ from kdlab.report.figures.sweep_lines import lines
 from kdlab.report.rows import only
 from kdlab.report.settings import at, combinations, keys_of, swept_keys
 from kdlab.report.sweep import figures_of, write_report
-from kdlab.report.sweep_table import best_by_validation, markdown, settings_table, spread
+from kdlab.report.sweep_table import best_by_validation, best_lines, escaped, markdown, settings_table, spread
+from kdlab.results import read, write
+from tests.report.conftest import results
 
 
 def of(folder, arm):
@@ -91,20 +95,73 @@ def test_values_stand_in_the_order_of_their_size_as_a_config_has_them(make_run, 
     assert combinations(settings, ["loss.temperature"]) == [("0.5",), ("4",), ("20",), ("null",), ("true",), ("cold",)]
 
 
-def test_the_tidy_file_has_every_row_with_the_swept_keys(grid, tmp_path):
+def tables(folder):
+    found = []
+    for name in ("fits", "rows"):
+        with (folder / "report" / f"{name}.csv").open(newline="") as file:
+            found.append(list(csv.DictReader(file)))
+    return found
+
+
+def test_the_tidy_files_have_every_fit_with_the_swept_keys_once_and_every_row_of_each(grid):
     collection = collect([grid])
-    write_report(collection, tmp_path)
-    with (tmp_path / "report" / "rows.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == sum(len(run.results.rows) for run in collection.runs)
-    assert list(rows[0]) == [
-        "run", "loss.temperature", "loss.alpha", "optimizer.lr", "seed", "arm", "split", "classes", "correction",
-        "metric", "value", "n",
+    write_report(collection, grid)
+    fits, rows = tables(grid)
+    assert list(fits[0]) == [
+        "fit", "arm", "loss.temperature", "loss.alpha", "optimizer.lr", "seed", "run", "key"
     ]  # fmt: skip
-    cell = {"loss.temperature": "20", "loss.alpha": "0.5", "optimizer.lr": "0.01", "seed": "1", "arm": "distilled"}
-    cell |= {"split": "test", "classes": "unseen", "correction": "none", "metric": "accuracy"}
-    (row,) = [row for row in rows if cell.items() <= row.items()]
-    assert float(row["value"]) == pytest.approx(0.9 + 0.02 + 0.02 - 0.025)
+    assert list(rows[0]) == ["fit", "split", "classes", "correction", "metric", "value", "n"]
+    assert [fit["arm"] for fit in fits] == ["teacher"] * 2 + ["baseline"] * 4 + ["distilled"] * 24
+    own = {fit["fit"]: fit for fit in fits}
+    assert {row["fit"] for row in rows} == set(own)
+    wanted = {"loss.temperature": "20", "loss.alpha": "0.5", "optimizer.lr": "0.01", "seed": "1", "arm": "distilled"}
+    (fit,) = [fit for fit in fits if wanted.items() <= fit.items()]
+    run = read(grid / fit["run"] / "results.json")
+    assert fit["key"] == run.fits[2].key
+    held = [[v for k, v in row.items() if k != "fit"] for row in rows if row["fit"] == fit["fit"]]
+    assert held == [list(map(str, astuple(row)[1:])) for row in run.rows if row.arm == "distilled"]
+
+
+def sweep_of_held_out(tmp_path, val):
+    """Write a sweep over held-out classes, each with two temperatures; one teacher for all."""
+    for number, (classes, temperature) in enumerate(product(("three", "seven"), (1, 4))):
+        found = results(temperature, 0.5, 0.1, 0, accuracy=0.9, val=val[number])
+        index = [["three", "seven"].index(classes)]
+        found.config["data"] = {"held_out_classes": [classes]}
+        found.config["student"]["held_out_classes"] = index
+        # As groups of classes differ, so do the rows of the one teacher.
+        rows = [replace(row, n=row.n + index[0]) for row in found.rows]
+        fits = [replace(fit, key=f"{fit.key}{index if fit.arm != 'teacher' else ''}") for fit in found.fits]
+        folder = tmp_path / "held_out" / str(number)
+        folder.mkdir(parents=True)
+        write(replace(found, rows=rows, fits=fits, held_out_classes=index), folder / "results.json")
+    return collect([tmp_path / "held_out"])
+
+
+def test_settings_are_compared_only_where_they_are_measured_on_the_same_classes(tmp_path):
+    collection = sweep_of_held_out(tmp_path, val=(0.5, 0.6, 0.9, 0.8))
+    assert collection.keys == ["loss.temperature", "data.held_out_classes"]  # as it was typed
+    found = {(best.arm, *best.where.values()): best.values for best in best_by_validation(collection.settings)}
+    assert found == {
+        ("distilled", "['three']"): {"loss.temperature": "4"},
+        ("distilled", "['seven']"): {"loss.temperature": "1"},
+    }  # one teacher, and one baseline for each class, are no choice
+    first, *_ = collection.best[1]
+    assert first.startswith("distilled at data.held_out_classes=")
+
+
+def test_a_tie_is_called_one(tmp_path, grid):
+    collection = sweep_of_held_out(tmp_path, val=(0.5, 0.5, 0.9, 0.9))
+    assert "all 2 points are equally good by validation (90.00 % of the seen" in " ".join(map(str, collection.best))
+    assert "is the first of them, with the same cross-entropy" in collection.best[0][0]
+    settings = collect([grid]).settings
+    distilled = (settings["arm"] == "distilled") & (settings["split"] == "val")
+    settings.loc[distilled & (settings["metric"] == "accuracy") & (settings["loss.alpha"] == "0.5"), "value"] = 0.8
+    settings.loc[distilled & (settings["metric"] == "nll") & (settings["run"] == 8), "value"] = 0.01
+    (best,) = [best for best in best_by_validation(settings) if best.arm == "distilled"]
+    told = next(best_lines(best))
+    assert "6 of 12 points are equally good by validation (80.00 % of the seen classes, mean of 2)" in told
+    assert told.endswith("loss.temperature=4, loss.alpha=0.5, optimizer.lr=0.01 has the lowest cross-entropy of them")
 
 
 def test_failed_unfinished_and_unbegun_points_are_shown_and_corrupt_files_named(grid):
@@ -222,12 +279,64 @@ def test_a_baseline_that_gets_nothing_right_is_a_line_too(grid):
     assert [set(line.get_ydata()) for line in dashed] == [{0.0}, {0.0}]
 
 
-def test_a_sweep_that_leaves_the_test_set_alone_has_a_report_without_figures(grid, tmp_path):
+def test_a_sweep_that_leaves_the_test_set_alone_is_reported_on_the_split_there_is(grid):
     for path in grid.glob("*/results.json"):
-        path.write_text(path.read_text().replace('"split": "test"', '"split": "train"'))
-    write_report(collect([grid]), tmp_path)
-    assert {path.name for path in (tmp_path / "report").iterdir()} == {"rows.csv", "report.md"}
-    assert "is the best of 12 points by validation" in (tmp_path / "report.html").read_text()
+        found = read(path)
+        write(replace(found, rows=[replace(row, split="val") for row in found.rows if row.split == "test"]), path)
+    collection = collect([grid])
+    write_report(collection, grid)
+    assert {path.stem for path in (grid / "report").glob("*.png")} == {
+        "lines_baseline", "heatmap_distilled", "lines_distilled"
+    }  # fmt: skip
+    assert "distilled at this point, on val: 90.50 ± 1.41 %, 95.0 ± 14.1 errors" in collection.best[1][1]
+    assert "On val samples: mean ± standard deviation" in (grid / "report.html").read_text()
+    *_, last = settings_table(collection.settings, collection.keys).rows
+    assert last[5:8] == ["88.50 ± 1.41"] * 3
+
+
+@pytest.mark.parametrize(("temperatures", "rates"), [(5, 12), (60, 2)])
+def test_large_figures_are_cut_with_a_note_and_stay_as_wide_as_a_page(make_run, tmp_path, temperatures, rates):
+    for number, (t, lr, alpha) in enumerate(product(range(1, temperatures + 1), range(rates), (0.5, 0.9))):
+        make_run(number, t, alpha, lr, 0, accuracy=0.5 + 0.001 * t, val=0.5)
+    settings = of(tmp_path / "sweep", "distilled")
+    cut, large = heatmap(settings), lines(settings)
+    assert cut.get_size_inches()[0] <= 16
+    assert ("; the first " in cut.get_suptitle()) == (rates > 2)
+    assert ("; the first 12 of 24 lines" in large.get_suptitle()) == (rates > 2)
+    for panel in (*cut.axes, *large.axes):
+        assert len(panel.get_xticklabels()) <= 30
+
+
+WORDS = [
+    "<script>alert(1)</script>",
+    '"quoted"',
+    "a, b | c",
+    "two\nlines",
+    "`code` *bold* [link](http://x) ![i](y)",
+    "\\",
+]
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_whatever_names_hold_stays_text_in_page_markdown_and_csv(make_run, tmp_path, word):
+    for number, value in enumerate((word, f"{word}2")):
+        folder = make_run(number, value, 0.5, 0.1, 0, accuracy=0.9, val=0.4 + number / 10)
+        found = read(folder / "results.json")
+        found.config["question"] = word
+        write(replace(found, dataset=word, experiment=word, environment={"command": word}), folder / "results.json")
+    sweep = tmp_path / "sweep"
+    (sweep / "0" / "failure.txt").write_text(word)
+    write_report(collect([sweep]), sweep)
+    (sweep / "0" / "failure.txt").unlink()
+    write_report(collect([sweep]), sweep)
+    fits, rows = tables(sweep)
+    assert {fit["loss.temperature"] for fit in fits} == {"", word, f"{word}2"}
+    assert all(None not in row and None not in row.values() for row in (*fits, *rows))
+    page, text = (sweep / "report.html").read_text(), (sweep / "report" / "report.md").read_text()
+    assert "<script" not in page + text.replace("\\<script", "")
+    assert text.startswith(f"# {escaped(word)} on {escaped(word)}\n\n")
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in table}) == 1
 
 
 def test_an_arm_that_nothing_swept_matters_to_has_no_figure(grid):
@@ -241,7 +350,7 @@ def test_the_command_reports_on_one_folder_or_several(grid, commands, tmp_path):
     assert "24 finished, 0 failed, 0 unfinished" in done.stdout
     assert "loss.temperature=4, loss.alpha=0.9, optimizer.lr=0.1 is the best of 12 points by validation" in done.stdout
     assert {path.name for path in (grid / "report").iterdir()} == {
-        "rows.csv", "report.md", "lines_baseline.png", "heatmap_distilled.png", "lines_distilled.png",
+        "fits.csv", "rows.csv", "report.md", "lines_baseline.png", "heatmap_distilled.png", "lines_distilled.png",
     }  # fmt: skip
     several = commands.run(grid / "0", grid / "1", "--to", tmp_path / "two", module="kdlab.report", folder=tmp_path)
     assert "2 finished" in several.stdout

@@ -7,17 +7,20 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from kdlab.report.figures.drawing import INK, described, in_style, sheet, shortened
+from kdlab.report.figures.drawing import INK, described, in_style, shortened
 from kdlab.report.figures.palette import STUDENT, TEACHER
 
 COLUMNS = 6
 SHOWN_CLASSES = 3
 # In inches: a cell's height, an image's side, the width of one letter of a class name, and the length of a full bar.
 HEIGHT, IMAGE, LETTER, BAR = 1.3, 0.8, 0.065, 0.5
+# In inches: what title and legend take, above and below the images.
+MARGIN = 0.35
 
 
 class Example(NamedTuple):
@@ -84,19 +87,26 @@ def gallery(found: Sequence[Example], *, title: str, class_names: Sequence[str])
         title: the figure's title.
         class_names: K names.
     """
+    short = shortened(class_names)
     columns = min(COLUMNS, max(3, len(found)))
     rows = max(1, math.ceil(len(found) / columns))
-    bars = IMAGE + 0.2 + LETTER * max(len(shortened(name)) for name in class_names)  # from a cell's left edge
-    width = bars + BAR + 0.15
-    figure = sheet(width * columns, HEIGHT * rows + 0.7)
-    panel = figure.subplots()
+    bars = IMAGE + 0.2 + LETTER * max(map(len, short))  # from a cell's left edge
+    cell = bars + BAR + 0.15
+    width, height = cell * columns, HEIGHT * rows + 2 * MARGIN
+    # Its layout is known: a unit of the panel is an inch.
+    figure = Figure(figsize=(width, height))
+    panel = figure.add_axes((0, MARGIN / height, 1, HEIGHT * rows / height))
+    panel.set(xlim=(0, width), ylim=(HEIGHT * rows, 0))
     panel.axis("off")
-    for i, example in enumerate(found):
-        _draw(panel, example, width * (i % columns), HEIGHT * (i // columns), bars, class_names)
-    panel.set(xlim=(0, width * columns), ylim=(HEIGHT * rows, 0), aspect="equal")
-    figure.suptitle(title)
+    places = [(cell * (i % columns), HEIGHT * (i // columns)) for i in range(len(found))]
+    for example, (x, y) in zip(found, places, strict=True):
+        _draw(panel, example, x, y, bars, short)
+    shown = [(x + bars, y + 0.37 + 0.28 * i, example, c) for example, (x, y) in zip(found, places, strict=True)
+             for i, c in enumerate(example.shown())]  # fmt: skip
+    _draw_bars(panel, shown)
+    figure.suptitle(title, y=1 - 0.3 * MARGIN / height)
     patches = [Rectangle((0, 0), 1, 1, color=colour) for colour in (TEACHER, STUDENT)]
-    figure.legend(patches, ["teacher's probability", "student's"], loc="outside lower center", ncols=2)
+    figure.legend(patches, ["teacher's probability", "student's"], loc="lower center", ncols=2)
     listed = "; ".join(alternative(example, class_names) for example in found) or "none"
     return described(figure, f"{title}. {listed}.")
 
@@ -109,18 +119,27 @@ def alternative(example: Example, class_names: Sequence[str]) -> str:
     return f"class {example.caption(class_names)} ({shares})"
 
 
-def _draw(panel: Axes, example: Example, x: float, y: float, bars: float, class_names: Sequence[str]) -> None:
+def _draw(panel: Axes, example: Example, x: float, y: float, bars: float, names: Sequence[str]) -> None:
     """Draw an example's image, and two bars for each class, into the cell whose upper left corner is (x, y)."""
     panel.imshow(pixels(example.pixels), extent=(x + 0.05, x + 0.05 + IMAGE, y + 0.35 + IMAGE, y + 0.35), zorder=2)
     weight = "bold" if example.choice != example.label else "normal"
-    title = example.caption([shortened(name) for name in class_names])
-    panel.text(x + 0.05, y + 0.28, title, fontsize=8, weight=weight)
+    panel.text(x + 0.05, y + 0.28, example.caption(names), fontsize=8, weight=weight)
     for i, c in enumerate(example.shown()):
         top = y + 0.37 + 0.28 * i
-        panel.text(x + bars - 0.04, top + 0.1, shortened(class_names[c]), fontsize=6.5, va="center", ha="right")
-        for j, (p, colour) in enumerate(((example.teacher[c], TEACHER), (example.student[c], STUDENT))):
-            panel.add_patch(Rectangle((x + bars, top + 0.1 * j), BAR * float(p), 0.09, color=colour, linewidth=0))
-        panel.plot([x + bars, x + bars], [top - 0.02, top + 0.21], color=INK, linewidth=0.6)
+        panel.text(x + bars - 0.04, top + 0.1, names[c], fontsize=6.5, va="center", ha="right")
+
+
+def _draw_bars(panel: Axes, shown: Sequence[tuple[float, float, Example, int]]) -> None:
+    """Draw the pairs of bars of all examples, each at its (left, top), as few artists: each takes its time."""
+    pairs = [((it.teacher[c], TEACHER), (it.student[c], STUDENT)) for *_, it, c in shown]
+    bars = [
+        Rectangle((x, top + 0.1 * j), BAR * float(p), 0.09, color=colour, linewidth=0)
+        for (x, top, *_), pair in zip(shown, pairs, strict=True)
+        for j, (p, colour) in enumerate(pair)
+    ]
+    panel.add_collection(PatchCollection(bars, match_original=True), autolim=False)
+    axes = [[(x, top - 0.02), (x, top + 0.21)] for x, top, *_ in shown]
+    panel.add_collection(LineCollection(axes, colors=INK, linewidths=0.6), autolim=False)
 
 
 def pixels(image: Tensor) -> np.ndarray:

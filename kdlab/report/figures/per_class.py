@@ -56,7 +56,7 @@ def per_class_accuracy(
         _bars(panel, own)
         panel.set_title(str(arm), loc="left")
         said.append(f"{arm} {_in_words(own)}")
-    tick_classes(panels[-1].xaxis, [class_names[c] for c in classes])
+    tick_classes(panels[-1].xaxis, [class_names[c] for c in classes], inches=figure.get_figwidth() - 1)
     panels[-1].set_xlabel("class")
     figure.supylabel(f"{split} accuracy", fontsize="medium")
     if any(held_out.get(arm) for arm in arms):
@@ -124,8 +124,8 @@ def confusion_matrices(
         )
         image = numbered_image(panel, shares.numpy(), norm=norm, cmap=cmap, texts=texts)
         marked = [f"{c}*" if i in held_out.get(name, ()) else c for i, c in enumerate(class_names)]
-        tick_classes(panel.xaxis, marked)
-        tick_classes(panel.yaxis, marked)
+        for axis in (panel.xaxis, panel.yaxis):
+            tick_classes(axis, marked, inches=2.2)
         panel.set(xlabel="first choice", ylabel="true class", title=name)
         said.append(f"{name}: {_worst(counts, class_names)}")
     for panel in panels[len(logits) :]:

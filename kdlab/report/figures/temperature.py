@@ -90,16 +90,20 @@ def softened_targets(
     figure = sheet(1.65 * len(temperatures) + 1.4, 0.95 * len(logits) + 0.8)
     panels = figure.subplots(len(logits), len(ratios), squeeze=False, sharey="col", width_ratios=ratios)
     marked = [f"{name}*" if c in held_out else name for c, name in enumerate(class_names)]
+    titles = shortened(marked, most=9)
     said = []
     for i, (row, label) in enumerate(zip(panels, labels.tolist(), strict=True)):
         row[0].axis("off")
         if images is not None:
             row[0].imshow(pixels(images[i]))
-        row[0].set_title(shortened(marked[label], most=9))
+        row[0].set_title(titles[label])
         for j, (panel, t) in enumerate(zip(row[1:], temperatures, strict=True)):
-            _bars(panel, soft_targets(logits[i], t), label, marked)
-            lowest = i == len(labels) - 1
-            panel.tick_params(labelleft=j == 0, left=j == 0, labelbottom=lowest, bottom=lowest, labelsize="small")
+            _bars(panel, soft_targets(logits[i], t), label)
+            # Only where they are seen: a tick takes longer than a bar.
+            panel.set_yticks((0, 0.5, 1) if j == 0 else ())
+            panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+            tick_classes(panel.xaxis, marked if i == len(labels) - 1 else [], inches=1.5)
+            panel.tick_params(labelsize="small")
             if i == 0:
                 panel.set_title(f"T = {t:g}")
         said.append(_in_words(logits[i], label, class_names, temperatures))
@@ -110,12 +114,10 @@ def softened_targets(
     return described(figure, f"The teacher's soft targets at several temperatures.{star} {' '.join(said)}")
 
 
-def _bars(panel: Axes, p: Tensor, label: int, class_names: list[str]) -> None:
+def _bars(panel: Axes, p: Tensor, label: int) -> None:
     colours = [TEACHER if c == label else SEEN for c in range(len(p))]
     panel.bar(range(len(p)), p.tolist(), 0.8, color=colours)
-    panel.set(ylim=(0, 1), yticks=(0, 0.5, 1))
-    panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    tick_classes(panel.xaxis, class_names, most=12)
+    panel.set(xlim=(-0.9, len(p) - 0.1), ylim=(0, 1))
 
 
 def _in_words(logits: Tensor, label: int, class_names: Sequence[str], temperatures: Sequence[float]) -> str:
@@ -187,8 +189,8 @@ def class_similarity(
     texts = [[_per_cent(p) for p in row] for row in means.tolist()] if few else []
     norm = Normalize(0, float(others.nan_to_num(0).max()) or 1.0)
     image = numbered_image(panel, others.numpy(), norm=norm, cmap=colormaps["Blues"], texts=texts)
-    tick_classes(panel.xaxis, names)
-    tick_classes(panel.yaxis, names)
+    for axis in (panel.xaxis, panel.yaxis):
+        tick_classes(axis, names, inches=size - 1.8)
     panel.set(xlabel="class in the soft target", ylabel="true class", title=f"mean soft target at T = {temperature:g}")
     figure.colorbar(image, ax=panel, label="mean probability", format=PercentFormatter(1), shrink=0.8)
     most = others.nan_to_num(0).flatten().topk(min(5, others.numel() - len(others)))

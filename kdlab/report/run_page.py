@@ -1,0 +1,95 @@
+"""Write the page of a run, with single images."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from PIL import Image
+
+from kdlab.config.compose import as_yaml
+from kdlab.report.comparison import comparison_lines, comparison_table
+from kdlab.report.figures.gallery import Example, alternative, pixels
+from kdlab.report.findings import finding
+from kdlab.report.page import Picture, data_uri, templates
+from kdlab.report.tables import (
+    environment_table,
+    equations_table,
+    fits_table,
+    measured_on,
+    outcome_table,
+    per_class_table,
+    unlabelled_samples,
+)
+from kdlab.results import Results
+
+THUMBNAIL = 64
+
+
+class Gallery(NamedTuple):
+    """Examples under a title. Each gallery is saved as a figure; the page shows it if `on_page`."""
+
+    title: str
+    examples: Sequence[Example]
+    on_page: bool
+
+
+def run_page(
+    results: Results,
+    *,
+    class_names: Sequence[str],
+    held_out: Mapping[str, Sequence[int]],
+    pictures: Sequence[Picture],
+    galleries: Sequence[Gallery],
+) -> str:
+    """Return the page of a run.
+
+    Args:
+        results: the run's results.
+        class_names: the names of all classes.
+        held_out: for each arm, the classes that it never saw.
+        pictures: the run's figures.
+        galleries: images with the networks' probabilities.
+    """
+    lines = comparison_lines(results)
+    return templates.get_template("run.html").render(
+        title=results.experiment,
+        results=results,
+        question=results.config.get("question"),
+        finding=finding(results),
+        held_out=", ".join(class_names[c] for c in results.held_out_classes) or _held_out_by_arm(held_out, class_names),
+        measured_on=measured_on(results),
+        equations=equations_table(results.equations.items()),
+        outcome=outcome_table(results),
+        corrected=unlabelled_samples(results),
+        comparison=comparison_table(results, lines) if lines else None,
+        per_class=per_class_table(results, class_names, held_out),
+        pictures={it.name: it for it in pictures},
+        galleries=[
+            {"title": it.title, "cards": [_card(example, class_names) for example in it.examples]} for it in galleries
+        ],
+        fits=fits_table(results),
+        command=results.environment.get("command"),
+        environment=environment_table([results.environment]),
+        config=as_yaml(results.config),
+    )
+
+
+def _held_out_by_arm(held_out: Mapping[str, Sequence[int]], class_names: Sequence[str]) -> str:
+    own = {arm: ", ".join(class_names[c] for c in classes) for arm, classes in held_out.items() if classes}
+    return "; ".join(f"{arm}: {classes}" for arm, classes in own.items()) or "none"
+
+
+def _card(example: Example, class_names: Sequence[str]) -> dict[str, Any]:
+    file, image = io.BytesIO(), Image.fromarray(pixels(example.pixels))
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    kind = "png" if len(example.pixels) == 1 else "jpeg"  # for colour images a fifth of PNG's size
+    image.save(file, kind, quality=90)
+    return {
+        "source": data_uri(f"image/{kind}", file.getvalue()),
+        "alternative": alternative(example, class_names),
+        "caption": example.caption(class_names),
+        "bars": [
+            (class_names[c], f"{100 * example.teacher[c]:.0f}", f"{100 * example.student[c]:.0f}")
+            for c in example.shown()
+        ],
+    }
