@@ -7,6 +7,7 @@ import logging
 import sys
 import textwrap
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import hydra
@@ -15,6 +16,7 @@ from hydra.types import RunMode
 
 from kdlab.config.commands import repeating
 from kdlab.config.compose import CONFIGS, ComposedConfig, experiments
+from kdlab.config.refusal import composition_errors
 from kdlab.errors import KdlabError, Terminated, stop_status
 from kdlab.outcome import LONGEST, Outcome, mark_failed, reason, unmark
 
@@ -50,13 +52,12 @@ def main(config: ComposedConfig) -> Outcome:
         log.error("Interrupted. %s has no results.json.%s", folder, again)
         sys.exit(stop_status(stop))
     except (Exception, SystemExit) as error:  # in the user's own code, or a fault in kdlab's
-        if not sweep:
-            raise
         log.exception("failed")
         failure = reason(error)
+    with suppress(OSError):  # on a full disk; the reason has been told
+        mark_failed(folder, failure)
     if not sweep:
         sys.exit(1)
-    mark_failed(folder, failure)
     return Outcome("failed", failure[:LONGEST])
 
 
@@ -80,4 +81,5 @@ def experiments_listed() -> str:
 if __name__ == "__main__":
     if len(sys.argv) == 1:
         sys.exit(experiments_listed())
-    main()
+    with composition_errors():
+        main()

@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from msgspec.structs import replace
 from torch import nn
 
-from kdlab.errors import FitsFailed
+from kdlab.errors import ConfigError, FitsFailed
 from kdlab.files import write_sums
 from kdlab.fits import obtain
 from kdlab.fits import weights as weight_files
@@ -17,7 +17,7 @@ from kdlab.fits.weights import CheckpointError
 from kdlab.outcome import reason
 from kdlab.pipeline import run
 from kdlab.results import Results
-from kdlab.store import FILES, Entry, Store, StoreError
+from kdlab.store import FILES, Entry, Store
 from kdlab.train import CONFIGS
 
 BLOBS = [
@@ -231,11 +231,11 @@ def test_a_fit_that_diverges_in_its_last_step_is_named_and_not_kept(tmp_path):
     assert Store(tmp_path / "store").interrupted() == []
 
 
-def test_a_store_that_cannot_be_written_to_stops_the_run_before_anything_is_trained(tmp_path):
+def test_a_store_that_cannot_be_made_is_refused_before_the_run_has_a_folder(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"store\.folder=.*: cannot be used"):
+    with pytest.raises(ConfigError, match=r"store\.folder=.*: cannot be made: .*file is a file"):
         go(tmp_path / "run", "+arms.distilled={}", store=tmp_path / "file" / "below")
-    assert not list((tmp_path / "run").iterdir())
+    assert not (tmp_path / "run").exists()
 
 
 # When something fails.

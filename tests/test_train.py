@@ -24,8 +24,8 @@ def results_of(folder: Path) -> list[Path]:
     return sorted((folder / "outputs").rglob("results.json"))
 
 
-@pytest.mark.parametrize("flag", [["--cfg", "job"], ["--help"], ["--info", "defaults"]])
-def test_looking_at_the_config_imports_neither_torch_nor_lightning(tmp_path, flag):
+@pytest.mark.parametrize("flag", [["--cfg", "job"], ["--help"], ["--info", "defaults"], ["data.batch_size=0"]])
+def test_looking_at_the_config_or_a_typing_error_imports_neither_torch_nor_lightning(tmp_path, flag):
     script = (
         "import atexit, runpy, sys\n"
         "atexit.register(lambda: print('HEAVY', sorted({'torch', 'lightning', 'sklearn'} & set(sys.modules))))\n"
@@ -45,15 +45,18 @@ def test_looking_at_the_config_imports_neither_torch_nor_lightning(tmp_path, fla
         (["data=minst"], ["data/minst", "digits", "mnist"]),
         (["+experiment=dark_knowledge", "loss.temprature=4"], ["temprature"]),
         (["+experiment=dark_knowledge", "loss.temperature=0", "seed=x"], ["loss.temperature=0", "seed=x"]),
+        (["+experiment=dark_knowledge", "name=../../x", "seed=${oops}"], ["seed=${oops}: cannot be resolved"]),
+        (["+experiment=dark_knowledge", "data=null"], ["data=null: data is a group", "digits"]),
         (["+experiment=dark_knowledge", "data.held_out_classes=[10]"], ["held_out_classes=10", "0 to 9"]),
     ],
 )
 def test_a_mistake_is_answered_with_what_is_wrong_and_no_traceback(kdlab_train, tmp_path, arguments, words):
     done = kdlab_train(*arguments)
-    assert done.returncode != 0
+    assert done.returncode == 1
     assert all(word in done.stderr for word in words), done.stderr
     assert "Traceback" not in done.stderr
-    assert results_of(tmp_path) == []
+    assert "Results go to" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_corrupt_file_is_answered_with_its_name_and_no_traceback(kdlab_train, tmp_path, mnist_folder):

@@ -11,11 +11,12 @@ from datetime import datetime
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
 
 from kdlab import pipeline
 from kdlab.api.finished import FinishedRun, FinishedSweep
 from kdlab.config.compose import CONFIGS, ComposedConfig, experiments, sweep_id
+from kdlab.config.refusal import composition_problem
+from kdlab.config.structure import plain_values
 from kdlab.errors import ConfigError, KdlabError
 from kdlab.results import read
 
@@ -42,7 +43,9 @@ def run(
     """
     words = _words(experiment, overrides)
     config = _composed(words, config_dir)
-    target = Path(folder) if folder else Path("outputs", str(config.name), datetime.now().strftime(STAMP))
+    target = (
+        Path(folder) if folder else Path("outputs", str(plain_values(config)["name"]), datetime.now().strftime(STAMP))
+    )
     own_configs = ["--config-dir", str(config_dir)] if config_dir else []
     command = shlex.join(["python", "-m", "kdlab.train", *own_configs, *words])
     with _progress_shown():
@@ -106,9 +109,10 @@ def _composed(words: list[str], config_dir: str | os.PathLike[str] | None) -> Co
     try:
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
             return compose("train", [*words, *own])
-    except HydraException as error:
-        first = str(error).strip().split("\n")[0]
-        raise ConfigError([first, f"experiments: {', '.join(experiments())}"]) from error
+    except Exception as error:
+        if (problem := composition_problem(error, words)) is None:
+            raise
+        raise ConfigError([*problem.split("\n"), f"experiments: {', '.join(experiments())}"]) from error
 
 
 @contextmanager

@@ -19,7 +19,8 @@ def run_problems(config: Plain) -> list[str]:
     return [
         *_evaluation_problems(config),
         *comparison_problems(config["comparison"], config),
-        *_name_problems(config),
+        *name_problems(config["name"]),
+        *_text_problems(config),
         *_trainer_problems(config["trainer"]),
         *_store_problems(config["store"]),
     ]
@@ -39,10 +40,14 @@ def _evaluation_problems(config: Plain) -> Iterator[str]:
     yield from choice("evaluation.prior_offsets", evaluation["prior_offsets"], ("per_class", "shared"))
 
 
-def _name_problems(config: Plain) -> Iterator[str]:
-    name, question = config["name"], config["question"]
+def name_problems(name: Any) -> Iterator[str]:
+    """Yield what is wrong with the name of an experiment."""
     if not (isinstance(name, str) and NAME.fullmatch(name)):
         yield f"name={shown(name)}: names a folder; allowed are {NAME_RULE}"
+
+
+def _text_problems(config: Plain) -> Iterator[str]:
+    question = config["question"]
     if not isinstance(question, str | None):
         yield f"question={shown(question)}: must be a text, or null"
     if not isinstance(config["figures"], bool | None):

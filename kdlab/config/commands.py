@@ -31,7 +31,13 @@ def repeating(hydra: Any, *, sweep: bool) -> str:
             words += ["--config-dir", source.path]
     if hydra.job.config_name not in (None, "train"):
         words += ["--config-name", hydra.job.config_name]
-    return shlex.join([*words, *map(str, hydra.overrides.task)])
+    return shlex.join([*words, *_lines(hydra.overrides.task)])
+
+
+def _lines(overrides: Any) -> list[str]:
+    """Return overrides as they were typed, with interpolations in them unresolved."""
+    plain: Any = OmegaConf.to_container(overrides)
+    return [str(line) for line in plain]
 
 
 def sweep_command(multirun: Path) -> str | None:
@@ -45,7 +51,7 @@ def sweep_command(multirun: Path) -> str | None:
 def overrides_of(run: Path) -> tuple[str, ...]:
     """Return the overrides that a run was started with; none where they were not recorded."""
     try:
-        return tuple(str(line) for line in OmegaConf.load(run / ".hydra" / "overrides.yaml"))
+        return tuple(_lines(OmegaConf.load(run / ".hydra" / "overrides.yaml")))
     except UNREADABLE:
         return ()
 

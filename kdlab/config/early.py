@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from omegaconf import DictConfig
 
-from kdlab.config.checks import folder_problem, run_problems
+from kdlab.config.checks import run_problems
 from kdlab.config.experiment import TARGETS
 from kdlab.config.nodes import node_problems
 from kdlab.config.recipes import parts_of, recipes_of
@@ -48,15 +48,6 @@ def check_early(config: DictConfig) -> Early:
             wrong.add(path)
             problems += found
     return Early(plain, list(dict.fromkeys(problems)), frozenset(wrong))
-
-
-def run_folder_problems(config: DictConfig, key: str) -> list[str]:
-    """Return what is wrong with the folder that Hydra would make, `hydra.run.dir` or `hydra.sweep.dir`."""
-    folder = config
-    for name in key.split("."):
-        folder = folder[name]
-    problem = folder_problem(Path(str(folder)))
-    return [f"{key}={shown(folder)}: {problem}"] if problem else []
 
 
 def part_problems(path: str, part: str, value: Any) -> Iterator[str]:

@@ -45,7 +45,7 @@ def plain_values(config: DictConfig) -> dict[str, Any]:
     Raises:
         ConfigError: with every structural problem, which makes deeper checks impossible.
     """
-    if missing := [f"{key}: is missing" for key in TOP_KEYS if key not in config]:
+    if missing := [f"{key}: is missing" for key in TOP_KEYS if key not in list(config)]:
         raise ConfigError(missing)
     plain = resolved_values(config)
     # As written first: what other keys take over by interpolation is told once, under the key that it was given for.
