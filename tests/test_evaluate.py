@@ -137,10 +137,13 @@ def test_a_folder_that_holds_no_finished_run_is_an_error_that_names_the_file(cop
     [
         (lambda it: it["teacher"]["net"].update(_target_="my_package.Gone"), r"teacher\.net cannot be built"),
         (lambda it: it["data"].update(_target_="my_package.Gone"), "data set cannot be had"),
+        (lambda it: it["data"].update(dimension=5), r"teacher\.net fails on the samples that blobs has now"),
+        (lambda it: it["data"].update(classes=5), r"teacher\.net has outputs \(3,\), but blobs has 5 classes now"),
+        (lambda it: it["student"]["loss"].update(_target_="gone"), r"results\.json is not as .* ImportError"),
         (lambda it: it.pop("teachers"), "was made by an earlier kdlab, .* run its command"),
     ],
 )
-def test_what_a_config_names_and_is_gone_is_said(copy, change, message):
+def test_what_a_config_names_and_is_gone_or_another_is_said(copy, change, message):
     edit(copy, lambda content: change(content["config"]))
     with pytest.raises(KdlabError, match=message):
         reproduce(copy)

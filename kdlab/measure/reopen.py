@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from torch import nn
@@ -54,7 +54,7 @@ def reopen(folder: Path) -> tuple[Results, Context, dict[str, Trained]]:
     with _as_written(written):
         curves = read_curves(written) if written.exists() else {}
     fits = {
-        name: Trained(_network_of(name, recipe, folder), recipe, record, curves.get(name, []))
+        name: Trained(_network_of(name, recipe, folder, data), recipe, record, curves.get(name, []))
         for name, (recipe, record) in recorded.items()
     }
     return stored, Context(data, hardware, folder), fits
@@ -67,7 +67,7 @@ def _as_written(path: Path) -> Iterator[None]:
         yield
     except KdlabError:
         raise
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, ImportError, LookupError, TypeError, ValueError) as error:
         raise InvalidResults(f"{path} is not as a run writes it: {type(error).__name__}: {error}") from error
 
 
@@ -89,7 +89,7 @@ def measure_again(
     return measure_networks(context, fits, settings)
 
 
-def _network_of(name: str, recipe: Recipe, folder: Path) -> Any:
+def _network_of(name: str, recipe: Recipe, folder: Path, data: ClassificationData) -> nn.Module:
     try:
         net = new_network(recipe.net, seed=0)
     except InstantiationException as error:
@@ -97,7 +97,15 @@ def _network_of(name: str, recipe: Recipe, folder: Path) -> Any:
     if not isinstance(net, nn.Module):
         raise InvalidResults(f"{folder / 'results.json'}: {name}.net is no network, but {net!r}")
     weights.load(net, folder / "checkpoints" / f"{name}.pt")
-    return net.eval()
+    net.eval()
+    try:
+        with torch.no_grad():
+            shape = tuple(net(data.scale(data.test.inputs[:1])).shape)
+    except Exception as error:  # a network may fail in any way on inputs it was not made for
+        raise KdlabError(f"{name}.net fails on the samples that {data.name} has now: {error}") from error
+    if shape != (1, len(data.class_names)):
+        raise KdlabError(f"{name}.net has outputs {shape[1:]}, but {data.name} has {len(data.class_names)} classes now")
+    return net
 
 
 def _data_of(stored: Results) -> ClassificationData:
