@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ PRELOADED = (
     "sklearn.datasets",
 )  # fmt: skip
 TIMEOUT = 280
+OPEN_FILES = 250  # at most as many can be sent at once
 
 
 class Command:
@@ -82,21 +84,25 @@ class Commands:
         assert self._server.stdout
         assert self._server.stdout.readline() == "ready\n"
 
-    def start(self, *arguments: object, folder: Path, module: str = "kdlab.train", **environment: str) -> Command:
+    def start(
+        self, *arguments: object, folder: Path, module: str = "kdlab.train", interpreters: int = 1, **environment: str
+    ) -> Command:
         """Start `python -m MODULE ARGUMENTS…` in `folder`.
 
         Args:
             *arguments: of the command.
             folder: where it runs.
             module: whose command it is; "-c" for code, which is the one argument then, or the path of a script.
+            interpreters: how many processes that multiprocessing starts are to have the slow imports, too.
             **environment: variables that are set in addition. Numbers of threads, and PYTHONPATH, come too late.
         """
         self._count += 1
-        request = {"module": module, "arguments": list(map(str, arguments)), "folder": str(folder)}
+        request: dict[str, Any] = {"module": module, "arguments": list(map(str, arguments)), "folder": str(folder)}
+        request |= {"interpreters": interpreters, "environment": os.environ | environment}
         for name in ("stdout", "stderr"):
             (self._folder / f"{self._count}.{name}").touch()
             request[name] = str(self._folder / f"{self._count}.{name}")
-        return Command(self._address, request | {"environment": os.environ | environment})
+        return Command(self._address, request)
 
     def run(self, *arguments: object, **how: Any) -> subprocess.CompletedProcess[str]:
         """Run such a command to its end."""
@@ -167,10 +173,15 @@ def run(request: dict[str, Any]) -> int:
     os.environ.update(request["environment"])
     for number, name in ((1, request["stdout"]), (2, request["stderr"])):
         os.dup2(os.open(name, os.O_WRONLY | os.O_APPEND), number)
-    prepare_forkserver()
+    prepare_interpreters(request["interpreters"])
+    return ended(lambda: interpret(request["module"], request["arguments"]))
+
+
+def ended(work: Callable[[], None]) -> int:
+    """Do the work, and what Python does at its end; return the exit status."""
     code: Any = 0
     try:
-        interpret(request["module"], request["arguments"])
+        work()
     except SystemExit as end:
         code = end.code
     except BaseException:
@@ -201,49 +212,53 @@ def interpret(module: str, arguments: list[str]) -> None:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
-def prepare_forkserver() -> None:
-    """Fork a process that becomes multiprocessing's fork server where the command wants one; it has the imports."""
+def prepare_interpreters(count: int) -> None:
+    """Fork processes, imports and all, that become those which multiprocessing starts: its fork server, or others."""
     spawn = multiprocessing.util.spawnv_passfds
-    ours, theirs = socket.socketpair()
-    pid = os.fork()
-    if pid == 0:
-        ours.close()
-        try:
-            become_forkserver(theirs)
-        finally:
-            os._exit(0)
-    theirs.close()
+    waiting: list[tuple[int, socket.socket]] = []
+    for _ in range(count):
+        ours, theirs = socket.socketpair()
+        pid = os.fork()
+        if pid == 0:
+            for connection in (ours, *(other for _, other in waiting)):
+                connection.close()
+            os._exit(ended(lambda: become_interpreter(theirs)))  # noqa: B023
+        theirs.close()
+        waiting.append((pid, ours))
 
     def hand_over(path: str, arguments: list[str], descriptors: list[int]) -> int:
-        if "forkserver" not in arguments[-1] or ours.fileno() == -1:
+        code, *words = arguments[arguments.index("-c") + 1 :]
+        if not waiting or "resource_tracker" in code or len(descriptors) > OPEN_FILES:
             return spawn(path, arguments, descriptors)
-        message = json.dumps([arguments[-1], descriptors, dict(os.environ), os.getcwd()]).encode()
-        socket.send_fds(ours, [len(message).to_bytes(4, "big")], descriptors)
-        ours.sendall(message)
-        ours.close()
+        pid, connection = waiting.pop()
+        request = {"code": code, "argv": ["-c", *words], "environment": dict(os.environ), "folder": os.getcwd()}
+        message = json.dumps(request | {"descriptors": list(descriptors)}).encode()
+        with connection:
+            socket.send_fds(connection, [len(message).to_bytes(4, "big")], descriptors)
+            connection.sendall(message)
         return pid
 
     multiprocessing.util.spawnv_passfds = hand_over
 
 
-def become_forkserver(requests: socket.socket) -> None:
-    """Wait for the code and the open files of a fork server; end where the command ends without."""
-    size, received, _, _ = socket.recv_fds(requests, 4, 16)
+def become_interpreter(requests: socket.socket) -> None:
+    """Wait for code and open files, and run it; end where the command ends without."""
+    size, received, _, _ = socket.recv_fds(requests, 4, OPEN_FILES)
     if not size:
         return
-    with requests.makefile("rb") as stream:
-        code, wanted, environment, folder = json.loads(stream.read(int.from_bytes(size, "big")))
-    requests.close()
-    aside = [os.dup2(number, 100 + i) for i, number in enumerate(received)]  # not to be written over in the loop
+    with requests, requests.makefile("rb") as stream:
+        request = json.loads(stream.read(int.from_bytes(size, "big")))
+    aside = [os.dup2(number, 1000 + i) for i, number in enumerate(received)]  # not to be written over in the loop
     for number in received:
         os.close(number)
-    for number, target in zip(aside, wanted, strict=True):
+    for number, target in zip(aside, request["descriptors"], strict=True):
         os.dup2(number, target)
         os.close(number)
     os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(folder)
-    exec(code, {"__name__": "__main__"})
+    os.environ.update(request["environment"])
+    os.chdir(request["folder"])
+    sys.argv = request["argv"]
+    exec(request["code"], {"__name__": "__main__"})
 
 
 if __name__ == "__main__":

@@ -153,10 +153,12 @@ def illustrated(commands: Commands, tmp_path_factory: pytest.TempPathFactory) ->
     return results.parent
 
 
-def _train(commands: Commands, *arguments: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def _train(
+    commands: Commands, *arguments: str, folder: Path, interpreters: int = 1, **environment: str
+) -> subprocess.CompletedProcess[str]:
     if environment.keys() & {"OMP_NUM_THREADS", "PYTHONPATH"}:  # which Python and torch read when they start
         return subprocess.run(
             [sys.executable, "-m", "kdlab.train", *arguments],
             cwd=folder, env=os.environ | environment, capture_output=True, text=True, timeout=400, check=False,
         )  # fmt: skip
-    return commands.run(*arguments, folder=folder, **environment)
+    return commands.run(*arguments, folder=folder, interpreters=interpreters, **environment)

@@ -28,7 +28,8 @@ def test_two_processes_come_to_what_one_comes_to_but_for_rounding(kdlab_train, t
     for devices in (1, 2):
         folder = tmp_path / str(devices)
         folder.mkdir()
-        done = kdlab_train(*RUN, f"trainer.devices={devices}", f"trainer.precision={precision}", folder=folder, **job)
+        arguments = (*RUN, f"trainer.devices={devices}", f"trainer.precision={precision}")
+        done = kdlab_train(*arguments, folder=folder, interpreters=3 * devices, **job)
         assert done.returncode == 0, done.stderr
         assert "Warn" not in done.stderr
         (path,) = folder.rglob("results.json")
