@@ -13,7 +13,7 @@ from kdlab.fits.plan import Plan
 from kdlab.results import Results
 
 Value = str | int | float | bool
-HPARAMS = "hparams"
+HPARAMS = ".hparams"
 WHOLE = ".whole"
 
 
@@ -35,10 +35,11 @@ def mark_whole(board: Path) -> None:
 
 
 def hyperparameters(plan: Plan, results: Results) -> dict[str, Value]:
-    """Return the settings that distinguish fits: the loss's numbers (temperature, alpha), lr, seed and epochs."""
+    """Return the settings that distinguish fits: the loss's numbers (temperature, alpha), lr, held-out classes, ..."""
     recipe = plan.recipe
     described: dict[str, Value] = {
         "experiment": results.experiment, "dataset": results.dataset, "arm": plan.name, "seed": recipe.seed,
+        "held_out_classes": ", ".join(map(results.class_name, recipe.held_out_classes)) or "none",
     }  # fmt: skip
     if plan.given:
         return described
@@ -62,14 +63,15 @@ def outcome(arm: str, results: Results) -> dict[str, float]:
 
 
 def log_outcome(board: Path, hyperparameters: Mapping[str, Value], metrics: Mapping[str, float], config: str) -> None:
-    """Write the fit's line of the HParams tab and its config as text; replace earlier ones.
+    """Write the fit's line of the HParams tab and its config as text beside its curve; replace earlier ones.
 
     Without a list of columns TensorBoard makes one from all lines. It would take a list from the first line that it
     finds, and a baseline's has no temperature.
     """
-    shutil.rmtree(board / HPARAMS, ignore_errors=True)
+    for earlier in board.glob(f"*{HPARAMS}"):
+        earlier.unlink()
     _, *session = hparams(dict(hyperparameters), dict(metrics))
-    with SummaryWriter(str(board / HPARAMS)) as writer:
+    with SummaryWriter(str(board), filename_suffix=HPARAMS) as writer:
         for summary in session:
             writer.file_writer.add_summary(summary)
         for name, value in metrics.items():

@@ -81,5 +81,6 @@ def _figures(trainer: Trainer) -> str:
     if "train/loss" in metrics:
         figures.append(f"loss {metrics['train/loss'].item():.3g}")
     if "val/accuracy_seen" in metrics:
-        figures.append(f"val accuracy {metrics['val/accuracy_seen'].item():.2%}")
+        of_seen = " (seen)" if "val/accuracy_unseen" in metrics else ""
+        figures.append(f"val accuracy{of_seen} {metrics['val/accuracy_seen'].item():.2%}")
     return "  ".join(figures)

@@ -18,12 +18,19 @@ def finding(results: Results) -> str:
         return _of_unseen(results, unseen)
     counted = {fit.arm: results.find(fit.arm, "all", "errors", split=results.shown_split) for fit in results.fits}
     errors = {arm: row for arm, row in counted.items() if row}
+    if not errors:
+        return f"no errors on {results.shown_split} samples were measured"
     samples = f"{max(row.n for row in errors.values()):,} {results.shown_split} samples"
     if len(errors) > NAMED_ARMS + 1:
         rest = [row.value for arm, row in errors.items() if arm not in NAMED_FIRST]
         errors = {arm: row for arm, row in errors.items() if arm in NAMED_FIRST}
         return f"errors on {samples}: {_counts(errors)}; {len(rest)} students {min(rest):,.0f} to {max(rest):,.0f}"
     return f"errors on {samples}: {_counts(errors)}"
+
+
+def has_unseen_samples(results: Results) -> bool:
+    """Return whether the shown split has samples of classes that a student never saw."""
+    return any(_unseen(results, fit.arm) for fit in results.fits)
 
 
 def _counts(errors: dict[str, Row]) -> str:

@@ -14,6 +14,8 @@ Value = str | int | float | bool | None
 FIELDS = Row.__struct_fields__
 CORRECTIONS = ("none", "prior", "oracle")
 GROUPS = ("all", "seen", "unseen")
+# In tables what matters most stands first: a narrow screen shows no more.
+IN_COLUMNS = ("unseen", "all", "seen")
 # Parts of a config that do not affect results, or that repeat other parts.
 LEFT_OUT = ("name", "question", "store", "comparison", "figures", "trainer.devices")
 

@@ -1,5 +1,6 @@
 """Draw a run's figures and write its page, from its networks and rows."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -30,7 +31,8 @@ from kdlab.report import (
 )
 from kdlab.report.figures.drawing import png, settled
 from kdlab.report.figures.gallery import Example
-from kdlab.report.figures.temperature import telling_samples
+from kdlab.report.figures.temperature import softness, telling_samples
+from kdlab.report.findings import has_unseen_samples
 from kdlab.report.overview import log_overview
 from kdlab.report.page import picture
 from kdlab.report.run_page import Gallery, run_page
@@ -45,6 +47,7 @@ EXAMPLES, EXAMPLES_EACH = 96, 24
 # For the similarity of classes, if no student learns from soft targets at a temperature.
 DEFAULT_TEMPERATURE = 4.0
 
+log = logging.getLogger(__name__)
 Fits = Mapping[str, Trained]
 Named = tuple[str, str, Figure]
 
@@ -75,6 +78,7 @@ def illustrate(context: Context, fits: Fits, measured: Measured, results: Result
         results,
         class_names=names,
         held_out={name: fit.held_out for name, fit in fits.items()},
+        softness=softness(measured.logits["teacher"]),
         pictures=pictures,
         galleries=[it for name, it in galleries.items() if it.on_page],
     )
@@ -99,7 +103,9 @@ def figures_of(context: Context, fits: Fits, measured: Measured, results: Result
     names = context.data.class_names
     unseen = any(held_out.values())
     yield "error_counts", f"Errors{', before and after bias correction' if unseen else ''}", error_counts(results)
-    if unseen:
+    if unseen and not has_unseen_samples(results):
+        log.warning("no %s sample is of a class that a student never saw: unseen_accuracy is left out", split)
+    elif unseen:
         yield "unseen_accuracy", "Accuracy on classes that the students never saw", unseen_accuracy(results)
     per_class = per_class_accuracy(results, class_names=names, held_out=held_out)
     yield "per_class_accuracy", f"Accuracy on each class of the {split} samples", per_class
@@ -186,7 +192,7 @@ def galleries_of(context: Context, fits: Fits, measured: Measured, results: Resu
     for name, fit in fits.items():
         right = measured.logits[name].argmax(dim=1) == labels
         unseen = torch.isin(labels, torch.tensor(fit.held_out, dtype=labels.dtype))
-        if fit.held_out and name in on_page:
+        if unseen.any() and name in on_page:
             known = right & unseen
             which = f", {limit} from most to least confident" if known.sum() > limit else ""
             title = f"{name}: right, although it never saw the class ({known.sum():,} of {unseen.sum():,}{which})"

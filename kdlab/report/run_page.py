@@ -9,9 +9,10 @@ from PIL import Image
 from kdlab.config.compose import as_yaml
 from kdlab.report.comparison import comparison_lines, comparison_table
 from kdlab.report.figures.gallery import Example, alternative, pixels
-from kdlab.report.findings import finding
+from kdlab.report.findings import finding, has_unseen_samples
 from kdlab.report.page import Picture, data_uri, templates
 from kdlab.report.tables import (
+    cost_table,
     environment_table,
     equations_table,
     fits_table,
@@ -38,6 +39,7 @@ def run_page(
     *,
     class_names: Sequence[str],
     held_out: Mapping[str, Sequence[int]],
+    softness: str,
     pictures: Sequence[Picture],
     galleries: Sequence[Gallery],
 ) -> str:
@@ -47,6 +49,7 @@ def run_page(
         results: the run's results.
         class_names: the names of all classes.
         held_out: for each arm, the classes that it never saw.
+        softness: a sentence about the teacher's soft targets at T = 1.
         pictures: the run's figures.
         galleries: images with the networks' probabilities.
     """
@@ -61,6 +64,9 @@ def run_page(
         equations=equations_table(results.equations.items()),
         outcome=outcome_table(results),
         corrected=unlabelled_samples(results),
+        no_unseen=results.shown_split if any(held_out.values()) and not has_unseen_samples(results) else None,
+        costs=cost_table(results),
+        softness=softness,
         comparison=comparison_table(results, lines) if lines else None,
         per_class=per_class_table(results, class_names, held_out),
         pictures={it.name: it for it in pictures},

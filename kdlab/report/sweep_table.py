@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pandas as pd
 
-from kdlab.report.rows import GROUPS, only, over_seeds, split_of
+from kdlab.report.rows import GROUPS, IN_COLUMNS, only, over_seeds, split_of
 from kdlab.report.settings import assigned, at, keys_of
 from kdlab.report.tables import Table
 from kdlab.results import Fit, Results
@@ -26,7 +26,7 @@ def settings_table(settings: pd.DataFrame, keys: Sequence[str]) -> Table:
     """
     keys = [key for key in keys if key in keys_of(settings)]
     cells = _cells(settings, ["arm", *keys, "correction"])
-    groups = [group for group in GROUPS if cells["accuracy", group].any()]
+    groups = [group for group in IN_COLUMNS if cells["accuracy", group].any()]
     cells = cells[[*(("accuracy", group) for group in groups), ("errors", "all"), ("n", "")]]
     header = ["arm", *keys, "correction", *(f"{group}, %" for group in groups), "errors", "n"]
     on = f"On {split_of(settings)} samples: mean"

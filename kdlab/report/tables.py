@@ -5,8 +5,15 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from kdlab.report.rows import GROUPS, only, rows_of
+from kdlab.report.rows import IN_COLUMNS, only, rows_of
 from kdlab.results import Results
+
+# Costs by metric: how they are headed, and written.
+COSTS = {
+    "parameters": ("parameters", ",.0f"),
+    "bytes": ("bytes on disk", ",.0f"),
+    "latency_ms": ("ms for one sample, on the CPU", ".3g"),
+}
 
 
 class Table(NamedTuple):
@@ -25,7 +32,7 @@ def outcome_table(results: Results) -> Table:
     Measured on `results.shown_split`. The header gives the number of samples if it is the same for all arms.
     """
     rows = only(rows_of([results]), split=results.shown_split, metric=["accuracy", "errors"])
-    groups = GROUPS if (rows["classes"] == "unseen").any() else ("all",)
+    groups = IN_COLUMNS if (rows["classes"] == "unseen").any() else ("all",)
     header = ["arm", "correction"]
     for group in groups:
         sizes = only(rows, metric="accuracy", classes=group)["n"].unique()
@@ -80,6 +87,25 @@ def fits_table(results: Results) -> Table:
         rows.append([fit.arm, now, f"{fit.parameters:,}", str(fit.epochs), f"{fit.seconds:,.1f}", fit.key])
     header = ["fit", "now", "parameters", "epochs", "seconds to train", "content key"]
     return Table("fits", "Fits; equal content keys mean equal networks", header, rows, labels=2)
+
+
+def cost_table(results: Results) -> Table | None:
+    """Return what each network costs, and in brackets as a share of the teacher's; None if costs were not measured."""
+    rows = only(rows_of([results]), split="cost").astype({"value": float})
+    if rows.empty:
+        return None
+    found = rows.groupby(["arm", "metric"], observed=True)["value"].first().unstack().reindex(columns=list(COSTS))
+    teacher = found.iloc[0]
+    lines = []
+    for arm, costs in found.iterrows():
+        shares = costs / teacher
+        cells = [
+            f"{cost:{COSTS[name][1]}}" + (f" ({share:.0%})" if arm != found.index[0] else "")
+            for name, cost, share in zip(found.columns, costs, shares, strict=True)
+        ]
+        lines.append([str(arm), *cells])
+    caption = f"Cost of each network, and its share of the {found.index[0]}'s"
+    return Table("costs", caption, ["fit", *(header for header, _ in COSTS.values())], lines)
 
 
 def environment_table(environments: Sequence[Mapping[str, object]]) -> Table:

@@ -26,5 +26,5 @@ def test_a_terminal_shows_one_bar_with_epoch_loss_and_validation_accuracy(stripe
     last = [line for line in console.file.getvalue().splitlines() if "distilled" in line][-1]
     assert "distilled epoch 3/3" in last
     assert f"loss {figures['train/loss']:.3g}" in last
-    assert f"val accuracy {figures['val/accuracy_seen']:.2%}" in last
+    assert f"val accuracy (seen) {figures['val/accuracy_seen']:.2%}" in last
     assert "…" not in last

@@ -4,9 +4,11 @@ import csv
 import io
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from kdlab.report.comparison import comparison_lines, comparison_table, write_comparison
+from kdlab.report.tables import cost_table
 from kdlab.report.terminal import printed
 from kdlab.results import Fit, Inputs, Results, Row
 
@@ -123,3 +125,15 @@ def test_an_arm_that_the_comparison_does_not_name_is_shown_with_what_it_shows_of
         "mine errors": ["", "9"],
         "mine error_rate, prior": ["", "80.00 %"],
     }
+
+
+def test_costs_that_were_measured_are_a_table_of_what_each_network_takes_of_the_teachers():
+    costs = {"teacher": (1000, 4000, 2.0), "student": (250, 1200, 0.5)}
+    rows = [
+        Row(arm, "cost", "all", "none", metric, value, 1)
+        for arm, values in costs.items()
+        for metric, value in zip(("parameters", "bytes", "latency_ms"), values, strict=True)
+    ]
+    table = cost_table(replace(results(), rows=rows))
+    assert table.rows == [["teacher", "1,000", "4,000", "2"], ["student", "250 (25%)", "1,200 (30%)", "0.5 (25%)"]]
+    assert cost_table(results()) is None

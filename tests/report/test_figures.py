@@ -2,6 +2,7 @@
 
 import io
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -28,9 +29,16 @@ from kdlab.report import (
     target_entropy,
     unseen_accuracy,
 )
-from kdlab.report.figures.drawing import DPI, INK, INK_ON_DARK, luminance, numbered_image, sheet
+from kdlab.report.figures.drawing import DPI, INK, INK_ON_DARK, luminance, numbered_image, sheet, shortened
 from kdlab.report.figures.palette import SEEN, TEACHER, UNSEEN, colours, line_styles
-from kdlab.report.figures.temperature import TEMPERATURES, entropies, mean_soft_targets, soft_targets, telling_samples
+from kdlab.report.figures.temperature import (
+    TEMPERATURES,
+    entropies,
+    mean_soft_targets,
+    soft_targets,
+    softness,
+    telling_samples,
+)
 from kdlab.results import Fit, Results, Row
 
 NAMES = ["cat", "dog", "owl"]
@@ -220,6 +228,15 @@ def test_entropy_grows_with_temperature_up_to_ln_c():
     values = torch.stack([entropies(TEACHER_LOGITS, t) for t in (0.1, 1.0, 4.0, 20.0, 1e6)])
     assert (values.diff(dim=0) > 0).all()
     assert torch.allclose(values[-1], torch.full((4,), math.log(3), dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    ("scale", "how"), [(9.0, "almost one-hot"), (1.0, "is soft"), (0.1, "tells classes hardly apart")]
+)
+def test_what_the_page_says_of_the_softness_follows_the_targets(scale, how):
+    said = softness(scale * TEACHER_LOGITS)
+    assert how in said
+    assert f"{float(entropies(scale * TEACHER_LOGITS, 1).median()):.2g} nats, that of a uniform one 1.1." in said
 
 
 def test_mean_soft_targets_are_means_over_each_true_class():
@@ -417,6 +434,26 @@ def test_long_names_are_shortened_where_they_stand_in_a_figures_way(recwarn):
     assert "owl with a ve… → cat with a ve…" in {
         text.get_text() for text in gallery(found, title="x", class_names=names).axes[0].texts
     }
+
+
+def test_names_are_cut_only_where_there_is_no_room_and_stay_different():
+    assert shortened(["tiger_stripes", "cat"]) == ["tiger_stripes", "cat"]
+    assert shortened([f"species number {i}*" for i in (1, 17, 42)]) == [
+        "specie…umber 1*", "specie…mber 17*", "specie…mber 42*",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["x", "species number"])
+def test_the_labels_of_a_hundred_classes_do_not_touch(name):
+    names = [f"{name}{i}" for i in range(100)]
+    figure = confusion_matrices(
+        {arm: torch.eye(100) for arm in "abc"}, torch.arange(100), class_names=names, held_out={}
+    )  # fmt: skip
+    png(figure)
+    for axis, side in ((figure.axes[0].xaxis, 0), (figure.axes[0].yaxis, 1)):
+        boxes = sorted(np.array(label.get_window_extent()).T[side].tolist() for label in axis.get_ticklabels())
+        assert len(boxes) >= 5
+        assert all(one[1] <= other[0] for one, other in pairwise(boxes))
 
 
 def test_many_classes_do_not_make_a_figure_wider_than_a_page():

@@ -141,10 +141,10 @@ def _mean_colour(png: bytes) -> tuple[float, ...]:
 def test_the_tables_hold_the_numbers_of_results_json(run, opened):
     page, results = opened(run / "report.html"), read(run / "results.json")
     header, *lines = table(page, "outcome")
-    assert header == ["arm", "correction", "all 450", "errors", "seen 404", "errors", "unseen 46", "errors"]
+    assert header == ["arm", "correction", "unseen 46", "errors", "all 450", "errors", "seen 404", "errors"]
     assert len(lines) == 7
     for arm, correction, *cells in lines:
-        for group, accuracy, errors in zip(("all", "seen", "unseen"), cells[::2], cells[1::2], strict=True):
+        for group, accuracy, errors in zip(("unseen", "all", "seen"), cells[::2], cells[1::2], strict=True):
             shown = float(accuracy.removesuffix(" %")) / 100
             assert shown == pytest.approx(results.find(arm, group, "accuracy", correction).value, abs=6e-5)
             assert int(errors) == results.find(arm, group, "errors", correction).value
@@ -241,7 +241,14 @@ def test_names_of_the_users_own_are_text_not_markup(opened, tmp_path):
     )  # fmt: skip
     path = tmp_path / "report.html"
     path.write_text(
-        run_page(results, class_names=names, held_out={}, pictures=[], galleries=[Gallery("all", [example], True)])
+        run_page(
+            results,
+            class_names=names,
+            held_out={},
+            softness="",
+            pictures=[],
+            galleries=[Gallery("all", [example], True)],
+        )
     )
     page = opened(path)
     assert page.locator("h1").inner_text() == "<i>x</i>"

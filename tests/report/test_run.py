@@ -100,6 +100,17 @@ def test_points_in_the_plane_have_regions_and_no_images(tmp_path):
     assert figures(tmp_path) == EVERYWHERE | {"decision_regions"}
 
 
+def test_a_test_set_without_the_held_out_class_costs_one_figure_and_not_the_page(tmp_path, caplog):
+    tiny(
+        tmp_path, "data=blobs", "data.train_samples=200", "data.test_samples=300", "data.classes=3",
+        "data.held_out_classes=[2]", "data.priors=[0.4999999,0.4999999,2e-7]", "data.sample_seed=1",
+        "data.val_size=0",
+    )  # fmt: skip
+    assert figures(tmp_path) == EVERYWHERE | {"decision_regions"}
+    assert "unseen_accuracy is left out" in caplog.text
+    assert "No test sample is of a class that a student never saw" in (tmp_path / "report.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("overrides", "split"),
     [(["evaluation.splits=[val]"], "val"), (["evaluation.splits=[test,train]"], "test"), (["data.val_size=0"], "test")],

@@ -37,6 +37,14 @@ def entropies(logits: Tensor, temperature: float) -> Tensor:
     return torch.special.entr(soft_targets(logits, temperature)).sum(dim=-1)
 
 
+def softness(logits: Tensor) -> str:
+    """Say in a sentence how soft the teacher's targets are at T = 1, by the median of their entropies."""
+    median, most = float(entropies(logits, 1.0).median()), math.log(logits.shape[1])
+    share = median / most
+    how = "almost one-hot" if share < 0.1 else "soft" if share < 0.5 else "so soft that it tells classes hardly apart"
+    return f"At T = 1 the median target is {how}: its entropy is {median:.2g} nats, that of a uniform one {most:.2g}."
+
+
 def mean_soft_targets(logits: Tensor, labels: Tensor, temperature: float) -> Tensor:
     """Return the mean soft target at T of each true class: (N, C), (N,) → (C, C), rows sum to 1.
 
