@@ -1,5 +1,7 @@
 """Label smoothing: its definition, its limits, and its place in a run."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -8,6 +10,10 @@ from torch.nn.functional import cross_entropy, log_softmax, one_hot
 from kdlab.config.compose import CONFIGS
 from kdlab.config.read import read
 from kdlab.errors import ConfigError
+from kdlab.fits.context import Context
+from kdlab.fits.objective import equation_of
+from kdlab.fits.plan import plan_fits
+from kdlab.hardware import choose
 from kdlab.limits import shown
 from kdlab.losses.label_smoothing import LabelSmoothing
 from kdlab.pipeline import run
@@ -53,15 +59,24 @@ def composed(*overrides: str):
         return compose("train", [*SMALL, *overrides])
 
 
-def test_an_arm_of_it_depends_on_its_epsilon_and_on_no_teacher(tmp_path):
+def plans_of(*overrides: str):
+    experiment = read(composed(*overrides))
+    experiment.data.setup()
+    return plan_fits(experiment.recipes, Context(experiment.data, choose(**vars(experiment.trainer)), Path()))
+
+
+def test_an_arm_of_it_depends_on_its_epsilon_and_on_no_teacher():
     first, other, of_other_teacher = (
-        run(composed(*ARM, *more), tmp_path)[0]
-        for more in ([], ["arms.smoothed.loss.epsilon=0.2"], ["teacher.max_epochs=2"])
+        plans_of(*ARM, *more) for more in ([], ["arms.smoothed.loss.epsilon=0.2"], ["teacher.max_epochs=2"])
     )
-    keys = [{fit.arm: fit.key for fit in results.fits} for results in (first, other, of_other_teacher)]
-    assert keys[0]["smoothed"] == keys[2]["smoothed"] != keys[1]["smoothed"]
-    assert keys[0]["smoothed"] != keys[0]["baseline"]
-    assert first.equations["smoothed"] == "L = CE(z_s, 0.9 · y + 0.1/C)"
+    assert first["smoothed"].key == of_other_teacher["smoothed"].key != other["smoothed"].key
+    assert first["smoothed"].key != first["baseline"].key
+    assert equation_of(first["smoothed"].recipe) == "L = CE(z_s, 0.9 · y + 0.1/C)"
+
+
+def test_an_arm_of_it_is_trained_as_any_other(tmp_path):
+    results = run(composed(*ARM), tmp_path)[0]
+    assert results.find("smoothed", "all", "accuracy").n == 450
 
 
 def test_soft_targets_are_refused_where_the_loss_would_ignore_them():
