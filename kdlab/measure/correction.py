@@ -50,7 +50,7 @@ def prior_offsets(logits: Tensor, prior: Tensor, held_out: Sequence[int], *, sha
     z = logits.double().numpy()
     pi = prior.double().numpy()[held]
     if not (np.all(pi > 0) and pi.sum() < 1):
-        raise NoOffsets(f"the prior of the held-out classes {held} is {pi.tolist()}: each must be above 0, all below 1")
+        raise NoOffsets(f"the prior is {pi.tolist()}, but each must be above 0, and all together below 1")
     if not np.isfinite(z).all():
         raise NoOffsets("not all logits are finite")
     # Column j of `spread` says which logits parameter j moves.
@@ -73,7 +73,7 @@ def prior_offsets(logits: Tensor, prior: Tensor, held_out: Sequence[int], *, sha
     fitted = minimize(objective, start, jac=True, hess=hessian, method="trust-exact", options={"gtol": 1e-10}).x
     difference = np.abs(objective(fitted)[1]).max()
     if not difference < TOLERANCE:
-        raise NoOffsets(f"the mean probabilities of {held} that come nearest to the prior differ by {difference:.2g}")
+        raise NoOffsets(f"the mean probabilities that come nearest to the prior differ from it by {difference:.2g}")
     return torch.from_numpy(spread @ fitted).float()
 
 

@@ -104,10 +104,7 @@ def _fit_prior_offsets(
             rows += offset_rows(name, split, "prior", offsets[name], fit.held_out, len(inputs))
         except NoOffsets as error:
             classes = ", ".join(context.data.class_names[c] for c in fit.held_out)
-            notes.append(
-                f"{name} is not corrected by `prior`, which gives it the mean probability of {source} for {classes}: "
-                f"{error}"
-            )
+            notes.append(f"{name} has no correction `prior` to {source}'s mean probability of {classes}: {error}")
     return offsets, notes
 
 

@@ -64,7 +64,9 @@ def test_an_impossible_prior_is_refused(prior):
         prior_offsets(torch.zeros(4, 2), torch.tensor(prior), [0])
 
 
-@pytest.mark.parametrize(("logits", "why"), [(1e30, r"differ by 0\.2"), (float("nan"), "not all logits are finite")])
+@pytest.mark.parametrize(
+    ("logits", "why"), [(1e30, r"differ from it by 0\.2"), (float("nan"), "not all logits are finite")]
+)
 def test_a_prior_that_no_offset_can_match_is_refused_rather_than_missed(logits, why):
     # At 1e30 the mean probability is 0, 1/2 or 1, whatever the offset.
     z = torch.tensor([[logits, 0.0], [-logits, 0.0]])

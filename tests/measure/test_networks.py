@@ -82,7 +82,7 @@ def test_a_teacher_that_never_or_always_says_the_held_out_class_costs_the_prior_
     assert {row.correction for row in measured.rows if row.arm == "student"} == {"none", "oracle"}
     assert not measured.prior_offsets
     (note,) = measured.notes
-    assert note.startswith("student is not corrected by `prior`, which gives it the mean probability of teacher for 2:")
+    assert note.startswith("student has no correction `prior` to teacher's mean probability of 2: the prior is [")
 
 
 def test_the_class_prior_comes_from_the_nearest_teacher_that_has_seen_all_classes():

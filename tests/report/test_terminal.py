@@ -53,10 +53,10 @@ DARK_KNOWLEDGE = [
 
 
 def test_what_a_reader_must_know_stands_below_the_table():
-    found = msgspec.structs.replace(results(DARK_KNOWLEDGE), notes=["distilled is not corrected by `prior` [0.0]"])
+    found = msgspec.structs.replace(results(DARK_KNOWLEDGE), notes=["distilled has no correction `prior` [0.0]"])
     console = Console(file=io.StringIO(), width=80)
     console.print(summary(found))
-    assert console.file.getvalue().splitlines()[-1] == "note: distilled is not corrected by `prior` [0.0]"
+    assert console.file.getvalue().splitlines()[-1] == "note: distilled has no correction `prior` [0.0]"
 
 
 def test_every_arm_group_and_correction_is_shown_with_its_numbers():
