@@ -92,6 +92,7 @@ def _choices() -> Iterator[str]:
     yield "## Groups\n"
     chosen = [(f"{group}@{place}" if place != group else group, group, option) for group, place, option in choices()]
     chosen += [(f"+{group}", group, NONE) for group in added()] + [("hydra/launcher", "hydra/launcher", "pool")]
+    chosen += [("hydra/sweeper", "hydra/sweeper", "points")]
     chosen += [(group, group, "kdlab") for group in ("hydra/job_logging", "hydra/hydra_logging")]
     rows = [[f"`{how}=`", code(default), ", ".join(map(code, names_in(group)))] for how, group, default in chosen]
     yield from table(["choose with", "default", "options"], rows)

@@ -1,7 +1,5 @@
 """Errors for the person who runs an experiment: the message is shown without a traceback."""
 
-import signal
-
 
 class KdlabError(Exception):
     """An error that the person who runs the experiment can mend."""
@@ -23,10 +21,6 @@ class DataNotFound(DataError):
     """The data are not on disk and cannot be downloaded."""
 
 
-class Terminated(BaseException):
-    """The process received SIGTERM. A BaseException, so that `except Exception` cannot swallow it."""
-
-
 class Diverged(KdlabError):
     """A training loss, or what came of it, is not finite any more."""
 
@@ -37,8 +31,3 @@ class FitsFailed(KdlabError):
 
 class DiskFull(KdlabError):
     """There is no room for a file."""
-
-
-def stop_status(stop: KeyboardInterrupt | Terminated) -> int:
-    """Return the exit status of a stopped process, by the shells' convention: 128 + the signal's number."""
-    return 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)

@@ -3,10 +3,12 @@
 A point's folder has results.json, failure.txt, both where some of its fits failed, or neither yet.
 """
 
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from kdlab.errors import DiskFull, KdlabError
 from kdlab.files import full_disk, write_text
@@ -60,3 +62,30 @@ def stage(what: str) -> Iterator[None]:
 def reason(error: BaseException) -> str:
     """Return an error's kind and message, and the stage in which it was raised."""
     return " ".join([f"{type(error).__name__}: {error}", *(f"({note})" for note in getattr(error, "__notes__", []))])
+
+
+_said = "Interrupted."
+
+
+def end_plainly() -> None:
+    """Let Ctrl-C and SIGTERM end this process at once with one line, by the shells' status, 128 + the signal's number.
+
+    Nothing is unwound, as with SIGKILL: an exception in the middle of an import or of a library's own handling ends in
+    a traceback or worse. What a run keeps is whole at any moment. A signal that the caller ignores is still ignored.
+    """
+    terminal = os.dup(2)  # a job's output may be redirected
+
+    def end(number: int, _: Any) -> None:
+        cursor = "\x1b[?25h" if os.isatty(terminal) else ""  # which a progress bar has hidden
+        os.write(terminal, f"{cursor}\n{_said}\n".encode())
+        os._exit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, end)
+
+
+def if_interrupted(message: str) -> None:
+    """Set the line with which Ctrl-C and SIGTERM end this process from now on."""
+    global _said
+    _said = message

@@ -17,8 +17,8 @@ from hydra.types import RunMode
 from kdlab.config.commands import repeating
 from kdlab.config.compose import CONFIGS, ComposedConfig, experiments
 from kdlab.config.refusal import composition_errors
-from kdlab.errors import KdlabError, Terminated, stop_status
-from kdlab.outcome import LONGEST, Outcome, mark_failed, reason, unmark
+from kdlab.errors import KdlabError
+from kdlab.outcome import LONGEST, Outcome, end_plainly, if_interrupted, mark_failed, reason, unmark
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,9 @@ def main(config: ComposedConfig) -> Outcome:
     sweep = Path(hydra_config.sweep.dir) if hydra_config.mode == RunMode.MULTIRUN else None
     unmark(folder)
     log.info("Results go to %s", folder)
+    if not sweep:
+        again = "" if config.store.folder is None else " The same command goes on where it was cut off."
+        if_interrupted(f"Interrupted. {folder} has no results.json.{again}")
     try:
         from kdlab.pipeline import run
         from kdlab.report.terminal import print_run
@@ -45,12 +48,6 @@ def main(config: ComposedConfig) -> Outcome:
     except KdlabError as error:
         log.error("%s", error)
         failure = str(error)
-    except (KeyboardInterrupt, Terminated) as stop:
-        if sweep:
-            raise
-        again = "" if config.store.folder is None else " The same command goes on where it was cut off."
-        log.error("Interrupted. %s has no results.json.%s", folder, again)
-        sys.exit(stop_status(stop))
     except (Exception, SystemExit) as error:  # in the user's own code, or a fault in kdlab's
         log.exception("failed")
         failure = reason(error)
@@ -81,5 +78,6 @@ def experiments_listed() -> str:
 if __name__ == "__main__":
     if len(sys.argv) == 1:
         sys.exit(experiments_listed())
+    end_plainly()
     with composition_errors():
         main()

@@ -1,16 +1,25 @@
-"""Registers `hydra/launcher=pool` with Hydra, which imports this at every start; see `kdlab.sweeps.pool`."""
+"""Registers `hydra/launcher=pool` and `hydra/sweeper=points` with Hydra, which imports this at every start."""
 
 from collections.abc import Sequence
 from typing import Any
 
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 
+class PointSweeper(BasicSweeper):
+    """Hydra's own sweeper, which composes all points in advance; this one leaves them to the jobs, side by side."""
+
+    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
+        """Compose the first point: a wrong key is wrong in all. A wrong choice fails at its own points."""
+        super().validate_batch_is_legal(batch[:1])
+
+
 class PoolLauncher(Launcher):
-    """Runs a sweep's jobs side by side on this machine, each in its own process and on its own device.
+    """Runs a sweep's jobs side by side on this machine, each in its own slot; see `kdlab.sweeps.pool`.
 
     Args:
         slots: the number of jobs at once; `auto` for `jobs_per_gpu` on each GPU, or without GPUs one on each core.

@@ -67,7 +67,7 @@ def planned(multirun: Path) -> list[tuple[str, ...]]:
         sweeper = OmegaConf.select(record, "hydra.sweeper") or {}
         content: Any = OmegaConf.to_container(record)
         numbered = content["hydra"].get("sweep", {}).get("subdir") == "${hydra.job.num}"
-        if not (numbered and str(sweeper.get("_target_")).endswith(".BasicSweeper")):
+        if not (numbered and str(sweeper.get("_target_")).endswith((".BasicSweeper", ".PointSweeper"))):
             return []
         given = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
         given += [str(line) for line in OmegaConf.select(record, "hydra.overrides.task") or ()]

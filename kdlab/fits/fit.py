@@ -15,11 +15,10 @@ from lightning import Callback, Trainer
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.multiprocessing.spawn import ProcessRaisedException
 
 from kdlab.data import ClassificationData
-from kdlab.errors import Diverged, Terminated
+from kdlab.errors import Diverged
 from kdlab.fits.callbacks import BestEpoch, CheckpointEachEpoch, Quiet, SeedEachEpoch, ignore_warnings
 from kdlab.fits.logits import logits_of
 from kdlab.fits.progress import FitProgress
@@ -64,7 +63,6 @@ def fit(
     Raises:
         Diverged: when the loss is no longer finite.
         KeyboardInterrupt: on Ctrl-C.
-        Terminated: on SIGTERM.
     """
     with _handed_over_by(checkpoint, hardware) as path:
         return _fit(name, module, data, max_epochs, seed, hardware, board, patience, path)
@@ -137,8 +135,6 @@ def _stops_named(name: str) -> Iterator[None]:
         if not diverged:
             raise
         raise Diverged(f"{name}: {message.strip()}") from error
-    except SIGTERMException as stop:
-        raise Terminated from stop
     except SystemExit as stop:
         if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into an exit
             raise KeyboardInterrupt from stop

@@ -9,6 +9,7 @@ from hydra.experimental.callback import Callback
 
 from kdlab.config.compose import ComposedConfig, one_folder
 from kdlab.errors import KdlabError
+from kdlab.outcome import if_interrupted, stage
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +22,7 @@ class SweepEnd(Callback):
 
     def on_multirun_start(self, config: ComposedConfig, **kwargs: Any) -> None:
         """Refuse a folder that all points would share."""
+        if_interrupted("Interrupted. The same command goes on where it was cut off.")
         if one_folder(config):
             sys.exit(
                 f"hydra.sweep.subdir={config.hydra.sweep.subdir}: all points would be written into one folder; "
@@ -30,6 +32,7 @@ class SweepEnd(Callback):
     def on_multirun_end(self, config: ComposedConfig, **kwargs: Any) -> None:
         """Write, print and log the report."""
         sweep = Path(config.hydra.sweep.dir)
+        if_interrupted(f"Interrupted, with all points at their end; python -m kdlab.report {sweep} writes the report.")
         try:
             whole = _reported(sweep)
         except KdlabError as error:
@@ -44,7 +47,6 @@ class SweepEnd(Callback):
 
 def _reported(sweep: Path) -> bool:
     """Write, print and log the report; return whether no point lacks results."""
-    from kdlab.outcome import stage
     from kdlab.report.collection import collect
     from kdlab.report.overview import log_overview
     from kdlab.report.sweep import write_report

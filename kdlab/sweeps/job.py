@@ -4,9 +4,10 @@ import contextlib
 import importlib
 import multiprocessing
 import os
+import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
@@ -61,21 +62,45 @@ def folder_of(composed: ComposedConfig) -> Path:
     return Path(composed.hydra.sweep.dir) / str(composed.hydra.sweep.subdir)
 
 
-def work(loader: ConfigLoader, config: ComposedConfig, job: Job, slot: Slot, reports: Connection) -> None:
-    """Run the job in this new process, which ends with its parent; report its folder, then its outcome."""
+def work(loader: ConfigLoader, config: ComposedConfig, slot: Slot, channel: Connection) -> None:
+    """Run the jobs that `channel` brings in this new process; report each job's folder, then its outcome.
+
+    The process ends with its parent, and after a job that trained something: training may leave memory and state.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launcher's matter, whose end is this process's
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.update(slot.environment)
     _use_threads(slot.threads)
     setup_globals()
     train = importlib.import_module("kdlab.train")
-    composed = job.composed(loader, config)
-    folder = folder_of(composed)
+    context = HydraContext(config_loader=loader, callbacks=Callbacks(config))
+    for job in iter(channel.recv, None):
+        outcome = run_job_here(context, train.main.__wrapped__, config, job, begun=channel.send)
+        channel.send(outcome)
+        if outcome.status != "reused":
+            break
+
+
+def run_job_here(
+    hydra_context: HydraContext,
+    task_function: TaskFunction,
+    config: ComposedConfig,
+    job: Job,
+    begun: Callable[[Path], None] = lambda _: None,
+) -> Outcome:
+    """Compose a job and run it in this process, with its output in its folder; tell the folder when it begins."""
+    try:
+        composed = job.composed(hydra_context.config_loader, config)
+        folder = folder_of(composed)
+    except Exception as error:  # Hydra's and OmegaConf's have no base in common
+        message = f"the config cannot be composed: {error}"[:LONGEST]
+        mark_failed(job.folder, message)
+        return Outcome("failed", message)
     folder.mkdir(parents=True, exist_ok=True)
-    reports.send(folder)
+    begun(folder)
     with _writing_to(folder / CONSOLE):
-        context = HydraContext(config_loader=loader, callbacks=Callbacks(config))
-        outcome = run_here(context, train.main.__wrapped__, composed)
-    reports.send(outcome)
+        return run_here(hydra_context, task_function, composed)
 
 
 def _end_with_parent() -> None:
@@ -97,13 +122,16 @@ def _use_threads(count: int) -> None:
 @contextlib.contextmanager
 def _writing_to(path: Path) -> Iterator[None]:
     """Redirect this process's output to a file: on the terminal, parallel jobs would write over each other."""
+    streams = (sys.stdout, sys.stderr)
+    before = [os.dup(number) for number in (1, 2)]
     with path.open("w") as file:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
+        for number, stream in enumerate(streams, start=1):
+            stream.flush()
+            os.dup2(file.fileno(), number)
         try:
             yield
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            for number, (stream, saved) in enumerate(zip(streams, before, strict=True), start=1):
+                stream.flush()
+                os.dup2(saved, number)
+                os.close(saved)

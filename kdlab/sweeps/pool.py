@@ -1,15 +1,17 @@
-"""`hydra/launcher=pool`: run the jobs of a sweep side by side on one machine, each in a new process and its own slot.
+"""`hydra/launcher=pool`: run the jobs of a sweep side by side on one machine, each in its own slot.
 
-A job that raises, exits or is killed is one failed point; the others go on. With one slot the jobs run in the
-launcher's own process, so that a signal that kills a job kills the sweep.
+A slot's process takes one job after the other until one has trained something; then a new one takes its place. A job
+that raises, exits or is killed is one failed point; the others go on. With one slot the jobs run in the launcher's own
+process, so that a signal that kills a job kills the sweep.
 """
 
 import logging
 import multiprocessing
 import os
 import signal
-import sys
+from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -21,13 +23,16 @@ from hydra.errors import CompactHydraException
 from hydra.types import HydraContext, TaskFunction
 
 from kdlab.config.compose import ComposedConfig
-from kdlab.errors import ConfigError, Terminated, stop_status
+from kdlab.errors import ConfigError
 from kdlab.outcome import Outcome, mark_failed
-from kdlab.sweeps.job import Job, run_here, work
+from kdlab.sweeps.job import Job, run_job_here, work
+from kdlab.sweeps.order import teachers_first
 from kdlab.sweeps.progress import SweepProgress
 from kdlab.sweeps.slots import Slot, cores, slots_for, visible_gpus
 
 REFRESH_SECONDS = 0.5
+# The exit status that multiprocessing reports where its fork server was killed.
+UNKNOWN = 255
 
 log = logging.getLogger(__name__)
 
@@ -47,13 +52,11 @@ def launch(
 
     Raises:
         CompactHydraException: when the launcher's settings are wrong; Hydra shows it without a traceback.
-        SystemExit: with status 130 on Ctrl-C, 143 on SIGTERM, after all jobs have been stopped.
     """
     setup_globals()
     configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     sweep = Path(config.hydra.sweep.dir)
     sweep.mkdir(parents=True, exist_ok=True)
-    signal.signal(signal.SIGTERM, _terminated)
     try:
         places = slots_for(len(job_overrides), _gpus(config, gpus), cores(), slots=slots, jobs_per_gpu=jobs_per_gpu)
     except ConfigError as error:
@@ -62,19 +65,11 @@ def launch(
         Job(number, tuple(overrides), sweep) for number, overrides in enumerate(job_overrides, start=initial_job_idx)
     ]
     log.info("%d points, %s, results in %s", len(jobs), _described(places), sweep)
-    try:
-        if len(places) == 1:
-            outcomes = _one_by_one(hydra_context, task_function, config, jobs, places[0])
-        else:
-            outcomes = Pool(hydra_context, config, places).run(jobs)
-    except (KeyboardInterrupt, Terminated) as stop:
-        log.error("Interrupted. The same command goes on where it was cut off.")
-        sys.exit(stop_status(stop))
+    if len(places) == 1:
+        outcomes = _one_by_one(hydra_context, task_function, config, jobs, places[0])
+    else:
+        outcomes = Pool(hydra_context, config, places).run(jobs)
     return [_returned(job, outcome) for job, outcome in zip(jobs, outcomes, strict=True)]
-
-
-def _terminated(*_: Any) -> None:
-    raise Terminated
 
 
 def _gpus(config: ComposedConfig, gpus: Any) -> list[str]:
@@ -105,29 +100,53 @@ def _one_by_one(
     """Run the jobs in this process, one after the other, with as many threads as a single run."""
     if place.gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = place.gpu
-    progress = SweepProgress(len(jobs), on_terminal=False)
+    progress = SweepProgress(len(jobs), each=True)
     outcomes = []
     for job in jobs:
-        log.info("point %d: %s", job.number, " ".join(filter_overrides(job.overrides)))
         progress.started()
-        outcomes.append(run_here(hydra_context, task_function, job.composed(hydra_context.config_loader, config)))
+        outcomes.append(run_job_here(hydra_context, task_function, config, job))
         configure_log(config.hydra.hydra_logging, config.hydra.verbose)
-        progress.ended(outcomes[-1])
+        progress.ended(outcomes[-1], f"point {job.number} [{' '.join(filter_overrides(job.overrides))}]")
     return outcomes
 
 
 @dataclass
-class Running:
-    """A job, its process, the connection on which it reports its folder and then its outcome, and its slot."""
+class Worker:
+    """A slot's process, the connection that brings it jobs and brings back their folders and outcomes, and its job."""
 
-    job: Job
     process: BaseProcess
-    reports: Connection
+    channel: Connection
     slot: Slot
+    job: Job
+    folder: Path
+
+    def begin(self, job: Job) -> None:
+        """Give it its next job."""
+        self.job, self.folder = job, job.folder
+        with suppress(OSError):  # it has been killed: `outcome` tells
+            self.channel.send(job)
+
+    def outcome(self) -> Outcome | None:
+        """Return the outcome of its job; None while it is running."""
+        with suppress(EOFError, OSError):  # it was killed while it reported
+            while self.channel.poll():
+                said = self.channel.recv()
+                if isinstance(said, Outcome):
+                    return said
+                self.folder = said
+        if self.process.is_alive():
+            return None
+        status = self.process.exitcode or 0
+        if status == UNKNOWN and self.process.pid:  # the process that forked it was killed; it may still run
+            with suppress(OSError):
+                os.kill(self.process.pid, signal.SIGKILL)
+        outcome = Outcome("failed", _death(status))
+        mark_failed(self.folder, outcome.message)
+        return outcome
 
 
 class Pool:
-    """Runs each job in a new process, forked from one that has done the slow imports, as slots become free."""
+    """Runs jobs in processes that are forked from one that has done the slow imports."""
 
     def __init__(self, hydra_context: HydraContext, config: ComposedConfig, slots: list[Slot]) -> None:
         self.context = multiprocessing.get_context("forkserver")
@@ -135,57 +154,67 @@ class Pool:
         self.hydra_context = hydra_context
         self.config = config
         self.free = list(slots)
-        self.running: list[Running] = []
+        self.workers: list[Worker] = []
 
     def run(self, jobs: list[Job]) -> list[Outcome]:
         """Run the jobs; return their outcomes in the same order."""
-        waiting, outcomes = list(reversed(jobs)), dict[int, Outcome]()
+        waiting, outcomes = deque(teachers_first(jobs)), dict[int, Outcome]()
         progress = SweepProgress(len(jobs))
         try:
-            while waiting or self.running:
+            while waiting or self.workers:
                 while waiting and self.free:
-                    self._start(waiting.pop())
+                    self._start(waiting.popleft())
                     progress.started()
-                wait([running.process.sentinel for running in self.running], timeout=REFRESH_SECONDS)
-                for running in [running for running in self.running if not running.process.is_alive()]:
-                    outcomes[running.job.number] = self._end(running)
-                    progress.ended(outcomes[running.job.number])
+                wait([of for it in self.workers for of in (it.channel, it.process.sentinel)], timeout=REFRESH_SECONDS)
+                for worker in list(self.workers):
+                    if (outcome := worker.outcome()) is None:
+                        continue
+                    outcomes[worker.job.number] = outcome
+                    progress.ended(outcome)
+                    if outcome.status == "reused" and waiting:
+                        worker.begin(waiting.popleft())
+                        progress.started()
+                    else:
+                        self._end(worker)
                 progress.refresh()
         finally:
             progress.close()
-            for running in self.running:
-                running.process.kill()
-                running.process.join()
+            for worker in self.workers:
+                worker.process.kill()
+                worker.process.join()
         return [outcomes[job.number] for job in jobs]
 
     def _start(self, job: Job) -> None:
         slot = self.free.pop(0)
-        reports, channel = self.context.Pipe(duplex=False)
+        try:
+            process, channel = self._forked(slot)
+        except (OSError, EOFError):  # the fork server was killed; a new one takes its place
+            process, channel = self._forked(slot)
+        worker = Worker(process, channel, slot, job, job.folder)
+        worker.begin(job)
+        self.workers.append(worker)
+
+    def _forked(self, slot: Slot) -> tuple[BaseProcess, Connection]:
+        channel, of_worker = self.context.Pipe()
         process = self.context.Process(
-            target=work, args=(self.hydra_context.config_loader, self.config, job, slot, channel)
+            target=work, args=(self.hydra_context.config_loader, self.config, slot, of_worker)
         )
         process.start()
-        channel.close()
-        self.running.append(Running(job, process, reports, slot))
+        of_worker.close()
+        return process, channel
 
-    def _end(self, running: Running) -> Outcome:
-        self.running.remove(running)
-        self.free.append(running.slot)
-        running.process.join()
-        folder, outcome = running.job.folder, None
-        try:
-            while running.reports.poll():
-                said = running.reports.recv()
-                folder, outcome = (said, outcome) if isinstance(said, Path) else (folder, said)
-        except (EOFError, OSError):  # the process was killed while it reported
-            pass
-        if outcome is None:
-            outcome = Outcome("failed", _death(running.process.exitcode or 0))
-            mark_failed(folder, outcome.message)
-        return outcome
+    def _end(self, worker: Worker) -> None:
+        with suppress(OSError):
+            worker.channel.send(None)
+        worker.process.join()
+        worker.channel.close()
+        self.workers.remove(worker)
+        self.free.append(worker.slot)
 
 
 def _death(status: int) -> str:
     if status < 0:
         return f"killed by signal {-status} ({signal.strsignal(-status)}); perhaps out of memory"
+    if status == UNKNOWN:
+        return "the process that forks the jobs was killed; perhaps out of memory"
     return f"ended with exit status {status} before it was done"

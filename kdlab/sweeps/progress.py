@@ -17,19 +17,18 @@ class SweepProgress:
 
     Args:
         total: number of points.
-        on_terminal: redraw one line if the output is a terminal; otherwise log lines.
-        line_seconds: the shortest time between two logged lines; the last point is always logged.
+        each: log a line for each point; otherwise redraw one line if the output is a terminal, or log one now and then.
+        line_seconds: the shortest time between two such lines; the last point is always logged.
     """
 
-    def __init__(self, total: int, *, on_terminal: bool = True, line_seconds: float = 10.0) -> None:
-        self.total, self.line_seconds = total, line_seconds
+    def __init__(self, total: int, *, each: bool = False, line_seconds: float = 10.0) -> None:
+        self.total, self.each, self.line_seconds = total, each, line_seconds
         self.running = 0
         self.counts = {"trained": 0, "reused": 0, "failed": 0}
         self._began = self._last_line = time.monotonic()
         console = Console(stderr=True)
-        self._live = Live(console=console, auto_refresh=False, transient=False) if console.is_terminal else None
-        if not on_terminal:
-            self._live, self.line_seconds = None, 0.0
+        drawn = console.is_terminal and not each
+        self._live = Live(console=console, auto_refresh=False, transient=False) if drawn else None
         if self._live:
             self._live.start()
 
@@ -37,12 +36,14 @@ class SweepProgress:
         """Count a point that starts."""
         self.running += 1
 
-    def ended(self, outcome: Outcome) -> None:
+    def ended(self, outcome: Outcome, point: str = "") -> None:
         """Count a point that has ended."""
         self.running -= 1
         self.counts[outcome.status] += 1
         due = time.monotonic() - self._last_line >= self.line_seconds or not self._left()
-        if self._live is None and due:
+        if self.each:
+            log.info("%s: %s; %s", point, outcome.status, self)
+        elif self._live is None and due:
             self._last_line = time.monotonic()
             log.info("%s", self)
 

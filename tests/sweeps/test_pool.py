@@ -8,8 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
+from kdlab.errors import KdlabError
 from kdlab.results import read
+from kdlab.sweeps.end import SweepEnd
+from kdlab.sweeps.job import Job
+from kdlab.sweeps.order import teachers_first
 
 TINY = (
     "-m", "+experiment=dark_knowledge", "data=digits", "data.passes_per_epoch=1", "trainer=cpu",
@@ -74,7 +79,7 @@ def test_a_job_that_raises_exits_is_killed_or_has_a_wrong_config_fails_alone(kdl
     )
     assert done.returncode == 1
     sweep = sweep_of(tmp_path)
-    assert points(sweep) == [0]
+    assert points(sweep) == [0, 2]
     why = {i: (sweep / str(i) / "failure.txt").read_text() for i in (1, 2, 4, 6)}
     assert "alpha=7" in why[1]
     assert why[2] == "distilled: failed by RuntimeError: the loss raised\n"
@@ -87,14 +92,21 @@ def test_a_job_that_raises_exits_is_killed_or_has_a_wrong_config_fails_alone(kdl
         assert words in line
         assert "+loss.deed=" in line
     assert "8/8 done, 0 reused, 7 failed, 0 running" in done.stderr
+    # What was finished beside a failed fit is reported.
+    assert [fit.arm for fit in read(sweep / "2" / "results.json").fits] == ["teacher", "baseline"]
 
 
 def test_with_one_slot_a_job_that_raises_or_exits_fails_alone_too(kdlab_train, tmp_path, own_loss):
     done = kdlab_train(*TINY, *own_loss, "+loss.deed=raise,exit,fine", "hydra.launcher.slots=1")
     assert done.returncode == 1
-    assert points(sweep_of(tmp_path)) == [2]
+    assert points(sweep_of(tmp_path)) == [0, 2]  # of point 0 teacher and baseline
     assert "1 finished, 2 failed, 0 unfinished" in done.stdout
     assert len({place["pid"] for place in places(tmp_path)}) == 1
+    # One line for each point; the rest is in its folder.
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1 + 3
+    assert re.fullmatch(r"point 2 \[.*loss\.deed=fine\]: trained; 3/3 done, 0 reused, 2 failed, .*", lines[-1])
+    assert "distilled: training on" in (sweep_of(tmp_path) / "2" / "console.log").read_text()
 
 
 def test_jobs_are_spread_over_the_gpus_and_share_the_cores(kdlab_train, tmp_path, own_loss):
@@ -131,6 +143,71 @@ def test_gpus_are_a_list_or_auto(kdlab_train, gpus):
     assert "must be auto or a list such as [0,2]" in done.stderr
 
 
+def test_a_choice_that_does_not_exist_fails_at_its_own_points(kdlab_train, tmp_path):
+    done = kdlab_train(*TINY, "augment@student.augment=none,no_such", "hydra.launcher.slots=2")
+    assert done.returncode == 1
+    sweep = sweep_of(tmp_path)
+    assert points(sweep) == [0]
+    assert "Could not find 'augment/no_such'" in (sweep / "1" / "failure.txt").read_text()
+    assert "Traceback" not in done.stderr
+
+
+def test_points_that_would_share_a_folder_are_refused(kdlab_train, tmp_path):
+    done = kdlab_train(*TINY, "seed=0,1", "hydra.sweep.subdir=x")
+    assert done.returncode == 1
+    assert "hydra.sweep.subdir=x: all points would be written into one folder" in done.stderr
+    assert not list(tmp_path.rglob("results.json"))
+
+
+def test_without_test_rows_the_report_is_on_the_split_there_is(kdlab_train, tmp_path):
+    done = kdlab_train(*TINY, "evaluation.splits=[val]", "loss.temperature=1,4", "hydra.launcher.slots=2")
+    assert done.returncode == 0, done.stderr
+    assert (sweep_of(tmp_path) / "report.html").exists()
+
+
+def test_a_report_that_fails_is_an_error(monkeypatch, tmp_path, caplog):
+    for fault in (RuntimeError("a fault"), KdlabError("no room")):
+        monkeypatch.setattr("kdlab.report.sweep.write_report", raiser(fault))
+        with pytest.raises(SystemExit) as end:
+            SweepEnd().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
+        assert end.value.code == 1
+        assert str(fault) in caplog.text
+
+
+def raiser(fault):
+    def fail(*_):
+        raise fault
+
+    return fail
+
+
+def test_one_point_for_each_teacher_is_started_first():
+    of = ["loss.temperature=1", "model@student.net=linear", "+arms.x.seed=3", "optimizer.lr=1"]
+    jobs = [
+        Job(number, (f"seed={seed}", other), Path())
+        for number, (seed, other) in enumerate((s, o) for s in (0, 1, 2) for o in of)
+    ]
+    assert [job.number for job in teachers_first(jobs)] == [0, 4, 8, 1, 2, 3, 5, 6, 7, 9, 10, 11]
+    changing = ["teacher.optimizer.lr=1", "model@teacher.net=mlp_30", "optimizer@teacher.optimizer=adam"]
+    jobs = [Job(number, (line,), Path()) for number, line in enumerate(["loss.alpha=0", "loss.alpha=1", *changing])]
+    assert [job.number for job in teachers_first(jobs)] == [0, 2, 3, 4, 1]
+
+
+def test_when_the_fork_server_is_killed_its_jobs_fail_and_the_others_go_on(commands, tmp_path, own_loss):
+    arguments = (*TINY, *own_loss, "+loss.deed=wait,wait,fine", "hydra.launcher.slots=2")
+    process = commands.start(*arguments, folder=tmp_path)
+    until(lambda: len(list((tmp_path / "places").iterdir())) == 2)
+    jobs = [place["pid"] for place in places(tmp_path)]
+    (server,) = {int(stat_of(pid)[1]) for pid in jobs}
+    os.kill(server, signal.SIGKILL)
+    said, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "Traceback" not in errors
+    assert "1 finished, 2 failed" in said
+    assert said.count("the process that forks the jobs was killed") == 2
+    until(lambda: not any(map(alive, jobs)), 15)
+
+
 def test_several_devices_for_one_fit_are_refused_in_a_sweep(kdlab_train, tmp_path):
     done = kdlab_train(*TINY, "seed=0,1", "trainer.devices=2")
     assert done.returncode == 1
@@ -145,9 +222,14 @@ def until(condition, seconds=90.0):
         time.sleep(0.05)
 
 
+def stat_of(pid: int) -> list[str]:
+    """Return the state of a process, the id of its parent, …"""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
 def alive(pid: int) -> bool:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return stat_of(pid)[0] != "Z"
     except OSError:
         return False
 
@@ -176,7 +258,7 @@ def test_the_same_command_goes_on_and_trains_nothing_twice(kdlab_train, tmp_path
     command = (*TINY, *own_loss, "+loss.deed=fine,raise", "seed=0,1", "hydra.launcher.slots=2")
     assert kdlab_train(*command).returncode == 1
     sweep = sweep_of(tmp_path)
-    finished = {path: path.stat().st_mtime_ns for path in sweep.glob("*/results.json")}
+    finished = [path for path in sweep.glob("*/results.json") if not read(path).failed]
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "outputs" / "store").glob("*/SHA256SUMS")}
     assert len(finished) == 2
     assert len(kept) == 6  # teacher, baseline and student of two seeds
