@@ -52,8 +52,10 @@ class ImageFormat(NamedTuple):
         Raises:
             Exception: whatever Pillow raises for a damaged file, or one that is not an image.
         """
-        if not path.is_file():  # reading from a pipe would wait for ever
+        if not path.exists():
             raise ValueError("it is a link that leads nowhere" if path.is_symlink() else "there is no such file")
+        if not path.is_file():  # reading from a pipe would wait for ever
+            raise ValueError("it is a pipe, a device or a folder")
         with Image.open(path) as image:
             if image.mode[0] in "IF":
                 raise ValueError(f"its pixels do not have 8 bits (mode {image.mode}); convert it to 8 bits")

@@ -197,7 +197,7 @@ def _image_files(tree: Path, class_name: str, seen: Seen) -> list[str]:
     found = []
     for folder, inner, names in os.walk(tree / class_name, onerror=_refuse, followlinks=True):
         if (first := seen.setdefault(_place(Path(folder)), Path(folder))) != Path(folder):
-            raise DataError(f"{folder} leads to {first}, whose images would be read twice; remove one of the two")
+            raise DataError(f"{folder} is the same folder as {first}: images would be read twice; remove the link")
         inner[:] = [name for name in inner if not name.startswith(".")]
         inside = Path(folder).relative_to(tree).as_posix()
         found += [f"{inside}/{name}" for name in names if name.lower().endswith(IMG_EXTENSIONS) and name[0] != "."]

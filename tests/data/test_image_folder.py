@@ -326,9 +326,9 @@ def test_a_link_that_would_have_images_read_twice_is_refused_by_name(tmp_path, l
     paint(tmp_path, 4)
     (tmp_path / "red" / "deep").mkdir()
     (tmp_path / link).symlink_to(tmp_path / target)
-    where = f"{tmp_path / link} leads to {tmp_path / target}"
+    where = f"{tmp_path / link} is the same folder as {tmp_path / target}"
     if link == "pink":
-        where = f"{tmp_path / target} leads to {tmp_path / link}"
+        where = f"{tmp_path / target} is the same folder as {tmp_path / link}"
     with pytest.raises(DataError, match=re.escape(where)):
         loaded(tmp_path)
 
@@ -336,7 +336,7 @@ def test_a_link_that_would_have_images_read_twice_is_refused_by_name(tmp_path, l
 def test_test_images_that_are_the_training_images_are_refused(folder):
     shutil.rmtree(folder / "test" / "red")
     (folder / "test" / "red").symlink_to(folder / "train" / "red")
-    with pytest.raises(DataError, match=r"test/red leads to .*train/red, whose images would be read twice"):
+    with pytest.raises(DataError, match=r"test/red is the same folder as .*train/red: images would be read twice"):
         loaded(folder)
 
 
@@ -344,8 +344,9 @@ def test_a_link_that_leads_nowhere_and_a_pipe_are_unreadable_images(folder):
     (folder / "train" / "red" / "gone.png").symlink_to(folder / "nowhere.png")
     (folder / "train" / "red" / "self.png").symlink_to(folder / "train" / "red" / "self.png")
     os.mkfifo(folder / "train" / "red" / "pipe.png")
-    with pytest.raises(DataError, match=r"3 images(.|\n)*gone\.png: it is a link that leads nowhere"):
+    with pytest.raises(DataError, match=r"3 images(.|\n)*gone\.png: it is a link that leads nowhere") as caught:
         loaded(folder)
+    assert "pipe.png: it is a pipe" in str(caught.value)
     assert len(loaded(folder, skip_unreadable=True).train.labels) == 18
 
 
