@@ -20,7 +20,7 @@ from kdlab.train import CONFIGS
 BLOBS = (
     "data=blobs", "data.classes=3", "trainer=cpu", "name=x", "model@teacher.net=mlp_4", "model@student.net=mlp_4",
     "teacher.max_epochs=1", "student.max_epochs=2", "data.train_samples=200", "data.test_samples=100",
-    "store.folder=store",
+    "store.folder=store", "figures=false",
 )  # fmt: skip
 
 
