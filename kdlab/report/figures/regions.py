@@ -12,6 +12,8 @@ from torch import Tensor
 from kdlab.report.figures.drawing import described, in_style, sheet
 from kdlab.report.figures.palette import colours
 
+# The most classes that are named, and whose regions have a smooth outline each.
+NAMED_CLASSES = 30
 # Contours are drawn at these probabilities of the first choice.
 LEVELS = (0.75, 0.99)
 
@@ -47,8 +49,7 @@ def decision_regions(
     palette = np.array(colours(len(class_names)))
     for panel, (name, p) in zip(panels, probabilities.items(), strict=False):
         _draw_regions(panel, p, palette, extent)
-        for c, class_name in enumerate(class_names):
-            _draw_samples(panel, inputs[labels == c], class_name, palette[c], unseen=c in held_out)
+        _draw_samples(panel, inputs, labels, palette, class_names, held_out)
         panel.set(title=name, xlim=extent[:2], ylim=extent[2:], aspect="equal")
     for panel in panels[len(probabilities) :]:
         panel.remove()
@@ -63,21 +64,32 @@ def decision_regions(
     )
 
 
-def _draw_samples(panel: Any, inputs: Tensor, class_name: str, colour: np.ndarray, *, unseen: bool) -> None:
-    panel.scatter(
-        inputs[:, 0].numpy(),
-        inputs[:, 1].numpy(),
-        s=10,
-        marker="x" if unseen else "o",
-        linewidths=0.7 if unseen else 0,
-        color=colour,
-        label=f"class {class_name}{' (held out)' if unseen else ''}",
-    )
+def _draw_samples(
+    panel: Any, inputs: Tensor, labels: Tensor, palette: np.ndarray, class_names: Sequence[str], held_out: Sequence[int]
+) -> None:
+    """Draw samples in the colours of their classes; a legend names each class, or if they are many, both kinds."""
+    unseen = torch.isin(labels, torch.tensor(held_out, dtype=labels.dtype))
+    if len(class_names) > NAMED_CLASSES:
+        groups = [("classes", ~unseen), ("held-out classes", unseen)]
+    else:
+        names = [f"class {name}{' (held out)' if c in held_out else ''}" for c, name in enumerate(class_names)]
+        groups = [(name, labels == c) for c, name in enumerate(names)]
+    for name, members in groups:
+        crosses = "held" in name
+        panel.scatter(
+            *inputs[members].T.numpy(),
+            s=10,
+            marker="x" if crosses else "o",
+            linewidths=0.7 if crosses else 0,
+            color=palette[labels[members].numpy()],
+            label=name,
+        )
 
 
 def _shares(p: Tensor, class_names: Sequence[str]) -> str:
-    first = p.argmax(dim=2)
-    return ", ".join(f"class {name} {(first == c).float().mean():.0%}" for c, name in enumerate(class_names))
+    counts = torch.bincount(p.argmax(dim=2).flatten(), minlength=len(class_names))
+    largest = sorted(counts.argsort(descending=True, stable=True)[:NAMED_CLASSES].tolist())
+    return ", ".join(f"class {class_names[c]} {counts[c] / counts.sum():.0%}" for c in largest)
 
 
 def _draw_regions(panel: Any, p: Tensor, palette: np.ndarray, extent: tuple[float, float, float, float]) -> None:
@@ -87,8 +99,18 @@ def _draw_regions(panel: Any, p: Tensor, palette: np.ndarray, extent: tuple[floa
     if levels := [level for level in LEVELS if highest.min() < level < highest.max()]:
         thin = panel.contour(highest, levels=levels, colors="black", linewidths=0.4, linestyles="--", extent=extent)
         panel.clabel(thin, fmt=lambda level: f"{level:.0%}", fontsize=6)
-    for c in range(p.shape[2]):
-        others = torch.cat([p[:, :, :c], p[:, :, c + 1 :]], dim=2).amax(dim=2)
-        lead = (p[:, :, c] - others).numpy()
+    (first, second), (choice, _) = (it.unbind(dim=2) for it in p.topk(2, dim=2))
+    if p.shape[2] > NAMED_CLASSES:
+        return _draw_edges(panel, choice, extent)
+    for c in choice.unique().tolist():
+        lead = (p[:, :, c] - torch.where(choice == c, second, first)).numpy()
         if lead.min() < 0 < lead.max():
             panel.contour(lead, levels=[0], colors="black", linewidths=1.2, extent=extent)
+
+
+def _draw_edges(panel: Any, choice: Tensor, extent: tuple[float, float, float, float]) -> None:
+    """Draw where the first choice changes from one point of the grid to the next, for all classes at once."""
+    edges = torch.zeros(*choice.shape, 4)
+    edges[:, 1:, 3] = (choice[:, 1:] != choice[:, :-1]).float()
+    edges[1:, :, 3] = edges[1:, :, 3].maximum((choice[1:] != choice[:-1]).float())
+    panel.imshow(edges.numpy(), origin="lower", extent=extent)

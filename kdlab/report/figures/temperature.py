@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -24,6 +25,10 @@ from kdlab.report.figures.drawing import (
 from kdlab.report.figures.gallery import pixels
 from kdlab.report.figures.palette import SEEN, TEACHER, UNSEEN
 
+# With more classes a bar for each could not be seen.
+DRAWN_BARS = 100
+# The entropies of so many probabilities tell their distribution.
+PROBABILITIES = 2_000_000
 TEMPERATURES = (1.0, 2.0, 4.0, 8.0, 20.0)
 
 
@@ -123,8 +128,11 @@ def softened_targets(
 
 
 def _bars(panel: Axes, p: Tensor, label: int) -> None:
-    colours = [TEACHER if c == label else SEEN for c in range(len(p))]
-    panel.bar(range(len(p)), p.tolist(), 0.8, color=colours)
+    if len(p) <= DRAWN_BARS:
+        panel.bar(range(len(p)), p.tolist(), 0.8, color=[TEACHER if c == label else SEEN for c in range(len(p))])
+    else:  # the outline of all, and the own class wide enough to be seen
+        panel.stairs(p.numpy(), np.arange(len(p) + 1) - 0.5, fill=True, color=SEEN)
+        panel.bar([label], [float(p[label])], len(p) / DRAWN_BARS, color=TEACHER)
     panel.set(xlim=(-0.9, len(p) - 0.1), ylim=(0, 1))
 
 
@@ -140,9 +148,10 @@ def target_entropy(logits: Tensor, *, used: Sequence[float] = ()) -> Figure:
     """Draw the entropy of the soft targets over the temperature: median, and ranges of 50 and 90 % of the samples.
 
     Args:
-        logits: (N, C), the teacher's.
+        logits: (N, C), the teacher's; where there are many, evenly spaced samples are drawn.
         used: the temperatures of the run's soft targets; they are marked.
     """
+    logits = logits[:: max(1, logits.numel() // PROBABILITIES)]
     temperatures = torch.logspace(math.log10(0.5), math.log10(50), 41).tolist()
     levels = torch.tensor([0.05, 0.25, 0.5, 0.75, 0.95], dtype=torch.float64)
     lines = torch.stack([torch.quantile(entropies(logits, t), levels) for t in temperatures]).T
