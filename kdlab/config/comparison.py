@@ -12,8 +12,8 @@ VARIABLE = ("net", "augment", "optimizer", "schedule", "loss", "arms", "teachers
 DEFAULTS = {"split": "test", "classes": "all", "correction": "none", "source": None}
 ROW_KEYS = ("show", "arm", "metric", *DEFAULTS)
 METRICS = (
-    "accuracy", "errors", "correct", "error_rate", "nll", "ece", "agreement", "offset", "excess_risk",
-    "bayes_agreement", "bayes_error", "standard_error", "parameters", "bytes", "latency_ms",
+    "accuracy", "balanced_accuracy", "errors", "correct", "error_rate", "nll", "ece", "agreement", "offset",
+    "excess_risk", "bayes_agreement", "bayes_error", "standard_error", "parameters", "bytes", "latency_ms",
 )  # fmt: skip
 CHOICES = {
     "metric": METRICS,

@@ -15,7 +15,7 @@ from kdlab.report.tables import Table, per_cent
 from kdlab.results import InvalidResults, Results
 
 # Metrics shown in per cent.
-SHARES = ("accuracy", "error_rate", "agreement", "bayes_agreement")
+SHARES = ("accuracy", "balanced_accuracy", "error_rate", "agreement", "bayes_agreement")
 
 
 class Line(NamedTuple):

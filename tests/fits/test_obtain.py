@@ -102,7 +102,7 @@ def test_given_weights_are_measured_before_anything_is_trained_and_warned_of_whe
     Path("weights").mkdir()
     state = {"layers.logits.weight": factor * means, "layers.logits.bias": torch.zeros(3)}
     torch.save(state, "weights/linear.pt")
-    go("run", "model@teacher.net=linear", "teacher.checkpoint=weights/linear.pt", "store=off", "figures=false")
+    go("run", "model@teacher.net=linear", "teacher.checkpoint=weights/linear.pt", "store=off")
     said = [record.getMessage() for record in caplog.records]
     (measured,) = (i for i, line in enumerate(said) if "of the 40 val samples" in line)
     assert measured < next(i for i, line in enumerate(said) if line.startswith("soft: training"))

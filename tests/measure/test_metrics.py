@@ -5,6 +5,7 @@ import torch
 from scipy.special import log_softmax
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_calibration_error
 
+from kdlab.config.comparison import METRICS
 from kdlab.measure.metrics import measure
 from kdlab.results import Row
 
@@ -62,6 +63,13 @@ def test_every_group_has_torchmetrics_figures(case, held_out):
             present = [c for c in range(4) if c in y]
             recall = multiclass_accuracy(z, y, num_classes=4, average=None)[present]
             assert rows[classes, "balanced_accuracy"].value == pytest.approx(float(recall.mean()), abs=1e-6)
+
+
+def test_every_metric_can_stand_in_an_experiments_comparison(case):
+    logits, labels, teacher = case
+    known = {"teacher_logits": teacher, "log_posterior": teacher.log_softmax(dim=1)}
+    rows = measure("a", "test", logits, labels, held_out=[0], **known)
+    assert {row.metric for row in rows} <= set(METRICS)
 
 
 def test_balanced_accuracy_is_there_where_classes_have_different_sizes():
