@@ -54,15 +54,27 @@ def load(net: nn.Module, path: Path) -> None:
     own = net.state_dict()
     problems = [f"it lacks {name}" for name in own if name not in state]
     problems += [f"the network has no {name}" for name in state if name not in own]
-    problems += [
-        f"{name} is {tuple(state[name].shape)}, in the network {tuple(own[name].shape)}"
-        for name in own
-        if name in state and state[name].shape != own[name].shape
-    ]
+    problems += [f"{name} is {unlike}" for name in own if name in state and (unlike := _unlike(state[name], own[name]))]
     if problems:
         more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
         raise CheckpointError(f"{path} holds other weights than the network's: {'; '.join(problems[:SHOWN] + more)}")
     net.load_state_dict(state)
+
+
+def _unlike(value: Tensor, own: Tensor) -> str | None:
+    """Return what keeps a tensor from taking the place of a network's own; None where nothing does."""
+    if value.shape != own.shape:
+        return f"{tuple(value.shape)}, in the network {tuple(own.shape)}"
+    if value.is_meta:
+        return "without values, on torch's meta device"
+    if value.layout != own.layout or value.is_quantized:
+        return "quantized" if value.is_quantized else f"of layout {value.layout}"
+    if (value.is_floating_point(), value.is_complex()) != (own.is_floating_point(), own.is_complex()):
+        return f"of {value.dtype}, in the network {own.dtype}"
+    # A mask of a network's own may hold infinity.
+    if own.isfinite().all() and not value.to(own.dtype).isfinite().all():
+        return "not finite everywhere"
+    return None
 
 
 def _read(path: Path) -> Mapping[str, Tensor]:

@@ -58,6 +58,43 @@ def test_a_pickled_network_is_refused_without_being_run(tmp_path):
         weights.load(network(), path)
 
 
+class Masked(nn.Linear):
+    """Keeps a mask with infinity, as attention does."""
+
+    def __init__(self):
+        super().__init__(2, 2)
+        self.register_buffer("mask", torch.tensor([0.0, -torch.inf]))
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda weight: weight.to_sparse(), r"of layout torch\.sparse_coo"),
+        (lambda weight: torch.quantize_per_tensor(weight, 0.1, 0, torch.qint8), "quantized"),
+        (lambda weight: weight.to("meta"), "without values"),
+        (lambda weight: weight.to(torch.complex64), "of torch.complex64, in the network torch.float32"),
+        (lambda weight: weight.long(), "of torch.int64, in the network torch.float32"),
+        (lambda weight: weight * torch.nan, "not finite"),
+        (lambda weight: weight / 0, "not finite"),
+        (lambda weight: weight.double() * 1e300, "not finite"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")  # torch's own, about sparse and quantized tensors
+def test_weights_that_torch_would_cast_or_cannot_copy_are_refused(tmp_path, change, what):
+    state = nn.Linear(2, 2).state_dict()
+    torch.save(state | {"weight": change(state["weight"])}, tmp_path / "weights.pt")
+    with pytest.raises(CheckpointError, match=f"weights.pt .*(weight is )?{what}"):
+        weights.load(nn.Linear(2, 2), tmp_path / "weights.pt")
+
+
+def test_other_precisions_and_infinite_masks_are_loaded(tmp_path):
+    torch.save(Masked().half().state_dict(), tmp_path / "weights.pt")
+    net = Masked()
+    weights.load(net, tmp_path / "weights.pt")
+    assert net.weight.dtype == torch.float32
+    assert net.mask.tolist() == [0, -torch.inf]
+
+
 def test_copying_again_and_again_leaves_one_file_with_the_weights(tmp_path):
     net = nn.Linear(2, 2)
     weights.save(net, tmp_path / "store" / "weights.pt")
