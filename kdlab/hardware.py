@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from kdlab.limits import ACCELERATORS, PRECISIONS, choice, integer, is_integer
+from kdlab.limits import ACCELERATORS, DETERMINISTIC, PRECISIONS, choice, integer, is_integer
 
 
 class Hardware(NamedTuple):
@@ -43,8 +43,7 @@ def choose(
     problems = [*choice("accelerator", accelerator, ACCELERATORS), *choice("precision", precision, PRECISIONS)]
     if accelerator == "gpu" and not torch.cuda.is_available():
         problems.append("accelerator=gpu: this machine has no usable GPU; take trainer=auto or trainer=cpu")
-    if deterministic not in (True, False, "warn"):
-        problems.append(f"deterministic={deterministic}: must be true, false or warn")
+    problems += choice("deterministic", deterministic, DETERMINISTIC)
     on_gpu = accelerator != "cpu" and torch.cuda.is_available()
     if not is_integer(devices):
         problems += integer("devices", devices)

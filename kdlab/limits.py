@@ -11,6 +11,7 @@ from pathlib import Path
 # The most characters of a value that a message shows.
 LONGEST = 80
 ACCELERATORS = ("auto", "cpu", "gpu")
+DETERMINISTIC = (True, False, "warn")
 PRECISIONS = ("auto", "32-true", "bf16-mixed")
 UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB", "EB")
 
@@ -66,9 +67,10 @@ def boolean(name: str, value: object) -> list[str]:
     return [] if isinstance(value, bool) else [f"{name}={shown(value)}: must be true or false"]
 
 
-def choice(name: str, value: object, known: Sequence[str]) -> list[str]:
+def choice(name: str, value: object, known: Sequence[str | bool]) -> list[str]:
     """Return the problem line of a value that is none of the known ones."""
-    return [] if value in known else [f"{name}={shown(value)}: must be one of {', '.join(known)}"]
+    of_a_kind = any(type(value) is type(it) and value == it for it in known)  # 0 is not false
+    return [] if of_a_kind else [f"{name}={shown(value)}: must be one of {', '.join(str(shown(it)) for it in known)}"]
 
 
 def text(name: str, value: object) -> list[str]:

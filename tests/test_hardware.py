@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from kdlab.hardware import choose, environment
+from kdlab.limits import shown
 
 CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -17,7 +18,7 @@ def test_float32_means_float32():
 
 @pytest.mark.parametrize("value", ["yes", 2, None, "True"])
 def test_a_choice_of_algorithms_that_does_not_exist_is_named(value):
-    with pytest.raises(ValueError, match=f"deterministic={value}: must be true, false or warn"):
+    with pytest.raises(ValueError, match=f"deterministic={shown(value)}: must be one of true, false, warn"):
         choose("cpu", "32-true", 1, value)
 
 

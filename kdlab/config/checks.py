@@ -10,7 +10,7 @@ from typing import Any
 
 from kdlab.config.comparison import comparison_problems
 from kdlab.config.recipes import Plain
-from kdlab.limits import ACCELERATORS, NAME, NAME_RULE, PRECISIONS, boolean, choice, integer, shown
+from kdlab.limits import ACCELERATORS, DETERMINISTIC, NAME, NAME_RULE, PRECISIONS, boolean, choice, integer, shown
 from kdlab.results import SPLITS
 
 
@@ -59,6 +59,7 @@ def _text_problems(config: Plain) -> Iterator[str]:
 def _trainer_problems(trainer: Plain) -> Iterator[str]:
     yield from choice("trainer.accelerator", trainer["accelerator"], ACCELERATORS)
     yield from choice("trainer.precision", trainer["precision"], PRECISIONS)
+    yield from choice("trainer.deterministic", trainer["deterministic"], DETERMINISTIC)
     yield from integer("trainer.devices", trainer["devices"])
 
 

@@ -58,14 +58,17 @@ def _unresolved(config: DictConfig) -> dict[str, str]:
 def _failure(node: Any, key: Any) -> str | None:
     try:
         value = node[key]
+    except (OmegaConfBaseException, RecursionError, ValueError) as error:
+        if "Recursive interpolation" in str(error) or isinstance(error, RecursionError):
+            return "refers to itself"
+        return f"cannot be resolved: {_first_line(error)}"
+    try:
         if OmegaConf.is_config(value):
             OmegaConf.to_container(value, resolve=True)
     except RecursionError:
         return "refers to itself"
-    except (OmegaConfBaseException, ValueError) as error:
-        if "Recursive interpolation" in str(error):
-            return "refers to itself"
-        return f"cannot be resolved: {_first_line(error)}"
+    except OmegaConfBaseException:  # of a key inside of it, which is told on its own
+        pass
     return None
 
 

@@ -17,7 +17,7 @@ from kdlab.config.experiment import TARGETS, Node
 from kdlab.config.nodes import HYDRAS_OWN
 from kdlab.data import ClassificationData
 from kdlab.data.held_out import class_indices
-from kdlab.limits import in_bytes, machine_memory, shown
+from kdlab.limits import memory, shown
 from kdlab.losses import LossTerms
 
 # A network in training: its weights, their gradients, and what optimizers keep of both.
@@ -130,7 +130,8 @@ VALUES: dict[str, Callable[[str, Any, ClassificationData], Iterator[str]]] = {
 
 def _size_problems(path: str, node: Node) -> list[str]:
     """Return what is wrong with a network that has more weights than this machine can train; built without memory."""
-    if max(_numbers(node), default=0) < LARGE:
+    largest = {key: max(_numbers([value]), default=0) for key, value in node.items()}
+    if max(largest.values()) < LARGE:
         return []
     try:
         with torch.device("meta"):
@@ -138,11 +139,8 @@ def _size_problems(path: str, node: Node) -> list[str]:
         needed = COPIES * sum(value.numel() * value.element_size() for value in net.parameters())
     except Exception:  # what is wrong, or cannot be built so, shows when it is built in earnest
         return []
-    if needed <= machine_memory():
-        return []
-    return [
-        f"{path}: training its weights would need {in_bytes(needed)}, and this machine has {in_bytes(machine_memory())}"
-    ]
+    key = max(largest, key=lambda key: largest[key])
+    return memory(f"{path}.{key}", node[key], needed, "training the network's weights")
 
 
 def _numbers(node: Any) -> Iterator[int]:

@@ -102,15 +102,16 @@ def composition_problem(error: Exception, arguments: list[str]) -> str | None:
         return "\n".join([told.split("\nSee https")[0], QUOTES])
     if isinstance(error, OSError) and not isinstance(error, HydraException):
         return f"{shown(error.filename)}: {error.strerror}" if error.filename else told
+    no_option = next(filter(None, map(_no_option, arguments)), None)
     if isinstance(error, HydraException | OmegaConfBaseException):
+        if no_option and "resolving interpolation" in told:
+            return no_option
         cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else None
         return "\n".join([told, *([str(cause).split("\n")[0]] if cause and str(cause) not in told else [])])
     innermost = traceback.extract_tb(error.__traceback__)[-1].filename
     if not any(name in Path(innermost).parts for name in COMPOSERS):
         return None
-    return next(
-        filter(None, map(_no_option, arguments)), f"Hydra cannot compose {' '.join(arguments)}: {told.splitlines()[0]}"
-    )
+    return no_option or f"Hydra cannot compose {' '.join(arguments)}: {told.splitlines()[0]}"
 
 
 def _no_option(argument: str) -> str | None:
@@ -121,6 +122,6 @@ def _no_option(argument: str) -> str | None:
         return None
     group = override.key_or_group
     options = sorted(file.stem for file in (CONFIGS / group).glob("*.yaml")) if group else []
-    if not options or isinstance(override.value(), str):
+    if not options or override.is_delete() or (isinstance(value := override.value(), str) and "${" not in value):
         return None
     return f"{argument}: {group} is a group of the config; give one of its options: {', '.join(options)}"

@@ -70,7 +70,7 @@ def test_a_number_that_is_not_finite_is_refused_anywhere(override):
         (f"+arms={{{'x' * 300}: {{}}}}", f"arms.{'x' * 80}… (300 characters): an arm's name is made of"),
         ("data.batch_size=1" + 24 * "0", "data.batch_size=1" + 24 * "0" + ": integers end at 2⁶³ − 1"),
         ("data.passes_per_epoch=1" + 12 * "0", "data.passes_per_epoch=1" + 12 * "0" + ": the order of an epoch would"),
-        ("student.net.widths=[1" + 12 * "0" + "]", "student.net: training its weights would need"),
+        ("student.net.widths=[1" + 12 * "0" + "]", "student.net.widths=[1" + 12 * "0" + "]: training the"),
         ("teacher.augment.pixels=3000", "teacher.augment.pixels=3000: must be less than the sides of the images, 28×"),
         ("comparison.rows=[{show: 5, arm: teacher, metric: errors}]", "comparison.rows[0].show=5: must be a text"),
         ("comparison.rows=[{show: x, arm: teacher, metric: errors, classes: []}]", "comparison.rows[0].classes=[]: mu"),

@@ -19,6 +19,7 @@ UNREADABLE = ("data.held_out_classes=[Äpfel]", "data.held_out_classes=[red (dar
     [
         ("data=null", "data=null: data is a group of the config; give one of its options: blobs, cifar10"),
         ("optimizer=[1]", "optimizer=[1]: optimizer is a group of the config; give one of its options: adam, adamw"),
+        ("data=${oops}", "data=${oops}: data is a group of the config; give one of its options: blobs, cifar10"),
         ("data=minst", "In 'train': Could not find 'data/minst'"),
         ("loss.temprature=4", "Could not override 'loss.temprature'.\nTo append to your config use +loss.temprature=4"),
         ("data.held_out_classes=[Äpfel]", "LexerNoViableAltException: data.held_out_classes=[Äpfel]"),
