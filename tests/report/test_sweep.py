@@ -49,7 +49,9 @@ def test_each_arm_has_a_setting_for_each_combination_of_what_matters_to_it_and_e
 
 def test_the_table_holds_mean_and_sample_deviation_over_seeds(grid):
     table = markdown(settings_table(collect([grid]).settings, collect([grid]).keys)).splitlines()
-    assert table[0].startswith("| arm | loss.temperature | loss.alpha | optimizer.lr | correction | all, % | seen, %")
+    assert table[0].startswith(
+        "| arm | loss.temperature | loss.alpha | optimizer.lr | correction | unseen, % | all, % | seen, %"
+    )
     values = [100 * (0.9 + 0.004 + 0.02 * seed - 0.05 * 0.9) for seed in (0, 1)]
     cell = f"{statistics.fmean(values):.2f} ± {statistics.stdev(values):.2f}"
     (line,) = [line for line in table if line.startswith("| distilled | 4 | 0.9 | 0.1 | prior |")]
