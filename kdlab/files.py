@@ -21,7 +21,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def whole(path: Path, *, sync: bool = True) -> Iterator[Path]:
     """Give the name of a scratch file beside `path`; rename it to `path` when the block ends without an error.
 
-    On an error the scratch file is removed, and `path` stays as it was.
+    On an error the scratch file is removed, and `path` stays as it was; where the disk is full, the error names `path`.
 
     Args:
         path: of the file.
@@ -38,6 +38,10 @@ def whole(path: Path, *, sync: bool = True) -> Iterator[Path]:
             with scratch.open("rb+") as file:
                 os.fsync(file.fileno())
         scratch.replace(path)
+    except Exception as error:
+        if full_disk(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        raise
     finally:
         scratch.unlink(missing_ok=True)
 

@@ -3,8 +3,10 @@
 A point's folder has results.json, failure.txt, both where some of its fits failed, or neither yet.
 """
 
+import logging
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,6 +59,13 @@ def stage(what: str) -> Iterator[None]:
             raise DiskFull(f"{what}: {full}; make room, and the same command goes on") from error
         error.add_note(f"kdlab failed at this stage: {what}")
         raise
+
+
+def hush_full_disk() -> None:
+    """Let a full disk be told by the run alone, not by tracebacks of each line of a log and each thread that writes."""
+    logging.raiseExceptions = False
+    usual = threading.excepthook
+    threading.excepthook = lambda args: None if full_disk(args.exc_value) else usual(args)
 
 
 def reason(error: BaseException) -> str:

@@ -18,7 +18,7 @@ from kdlab.config.commands import repeating
 from kdlab.config.compose import CONFIGS, ComposedConfig, experiments
 from kdlab.config.refusal import composition_errors
 from kdlab.errors import KdlabError
-from kdlab.outcome import LONGEST, Outcome, end_plainly, if_interrupted, mark_failed, reason, unmark
+from kdlab.outcome import LONGEST, Outcome, end_plainly, hush_full_disk, if_interrupted, mark_failed, reason, unmark
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,7 @@ def main(config: ComposedConfig) -> Outcome:
     folder = Path(hydra_config.runtime.output_dir)
     sweep = Path(hydra_config.sweep.dir) if hydra_config.mode == RunMode.MULTIRUN else None
     unmark(folder)
+    hush_full_disk()
     log.info("Results go to %s", folder)
     if not sweep:
         again = "" if config.store.folder is None else " The same command goes on where it was cut off."
