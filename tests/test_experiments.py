@@ -40,7 +40,7 @@ TINY = {
     "blobs_targets": ["trainer=cpu", "teacher.max_epochs=60", "student.max_epochs=60"],
     "blobs_unseen": ["trainer=cpu", "teacher.max_epochs=30", "student.max_epochs=30"],
     "cnn_temperature": [
-        "data=digits", "trainer=cpu", "data.val_size=0", "teacher.max_epochs=3", "student.max_epochs=5",
+        "data=digits", "trainer=cpu", "data.val_size=0", "teacher.max_epochs=3", "student.max_epochs=3",
         "teacher.optimizer.lr=0.001", "optimizer.lr=0.003", "~arms.t1_5", "~arms.t2",
     ],
     "soft_or_hard": [
@@ -50,7 +50,7 @@ TINY = {
     "cifar10_compression": [
         "data=image_folder", "data.root=digits", "trainer=cpu", "teacher.max_epochs=8", "student.max_epochs=6",
         "teacher.net.channels=[8,16,32,32]", "student.net.channels=[4,8,16,16]", "teacher.net.widths=[32]",
-        "student.net.widths=[16]", "augment@teacher.augment=none", "optimizer.lr=0.01", "data.passes_per_epoch=3",
+        "student.net.widths=[16]", "augment@teacher.augment=none", "optimizer.lr=0.01", "data.passes_per_epoch=2",
     ],
 }  # fmt: skip
 

@@ -1,11 +1,14 @@
 """Sweeps of results.json files made on the spot."""
 
 from collections.abc import Callable
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kdlab.report import collect, write_report
 from kdlab.results import Fit, Results, Row, write
 
 MakeRun = Callable[..., Path]
@@ -34,31 +37,40 @@ def results(temperature: float, alpha: float, lr: float, seed: int, *, accuracy:
     return Results("x", "digits", seed, [3], config, {}, fits, rows)
 
 
+def write_run(sweep: Path, number: int, *arguments: Any, **keywords: Any) -> Path:
+    """Write a run of a sweep into `sweep/<number>`."""
+    folder = sweep / str(number)
+    (folder / ".hydra").mkdir(parents=True)
+    temperature, *_, seed = arguments
+    (folder / ".hydra" / "overrides.yaml").write_text(f"- loss.temperature={temperature}\n- seed={seed}\n")
+    write(results(*arguments, **keywords), folder / "results.json")
+    return folder
+
+
+def write_grid(sweep: Path) -> Path:
+    """T in 1, 4, 20 × alpha in 0.5, 0.9 × lr in 0.01, 0.1 × two seeds: 24 points."""
+    for number, (temperature, alpha, lr, seed) in enumerate(product((1, 4, 20), (0.5, 0.9), (0.01, 0.1), (0, 1))):
+        accuracy = 0.9 + 0.001 * temperature + 0.02 * seed - 0.05 * alpha
+        val = 0.7 if (temperature, alpha, lr) == (4, 0.9, 0.1) else 0.6 + 0.001 * seed
+        write_run(sweep, number, temperature, alpha, lr, seed, accuracy=accuracy, val=val)
+    return sweep
+
+
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
     """Write a run of a sweep into `tmp_path/sweep/<number>`."""
-
-    def make(number: int, *arguments: Any, **keywords: Any) -> Path:
-        folder = tmp_path / "sweep" / str(number)
-        (folder / ".hydra").mkdir(parents=True)
-        temperature, *_, seed = arguments
-        (folder / ".hydra" / "overrides.yaml").write_text(f"- loss.temperature={temperature}\n- seed={seed}\n")
-        write(results(*arguments, **keywords), folder / "results.json")
-        return folder
-
-    return make
+    return partial(write_run, tmp_path / "sweep")
 
 
 @pytest.fixture
-def grid(make_run: MakeRun, tmp_path: Path) -> Path:
-    """T in 1, 4, 20 × alpha in 0.5, 0.9 × lr in 0.01, 0.1 × two seeds: 24 points."""
-    number = 0
-    for temperature in (1, 4, 20):
-        for alpha in (0.5, 0.9):
-            for lr in (0.01, 0.1):
-                for seed in (0, 1):
-                    accuracy = 0.9 + 0.001 * temperature + 0.02 * seed - 0.05 * alpha
-                    val = 0.7 if (temperature, alpha, lr) == (4, 0.9, 0.1) else 0.6 + 0.001 * seed
-                    make_run(number, temperature, alpha, lr, seed, accuracy=accuracy, val=val)
-                    number += 1
-    return tmp_path / "sweep"
+def grid(tmp_path: Path) -> Path:
+    """The points of a sweep, to be changed."""
+    return write_grid(tmp_path / "sweep")
+
+
+@pytest.fixture(scope="module")
+def reported_grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with their report, not to be changed."""
+    sweep = write_grid(tmp_path_factory.mktemp("reported") / "sweep")
+    write_report(collect([sweep]), sweep)
+    return sweep

@@ -44,10 +44,9 @@ def run(illustrated: Path) -> Path:
     return illustrated
 
 
-@pytest.fixture
-def sweep(grid: Path) -> Path:
-    write_report(collect([grid]), grid)
-    return grid
+@pytest.fixture(scope="module")
+def sweep(reported_grid: Path) -> Path:
+    return reported_grid
 
 
 Open = Callable[..., Any]
