@@ -82,7 +82,8 @@ def typed(value: Any) -> str:
 
 
 def test_on_the_command_line_too_and_nothing_is_written(kdlab_train, tmp_path):
-    kinds = [kind for kind in BAD if kind != "odd letters"]  # some of which cannot be typed
+    # Some of those letters cannot be typed, and an empty mapping is merged into what is there.
+    kinds = [kind for kind in BAD if kind not in ("odd letters", "an empty mapping")]
     cases = Random(0).sample([(key, kind) for key in KEYS for kind in kinds], 4 * TYPED)
     refused = [(key, BAD[kind]) for key, kind in cases if refusal(key, BAD[kind])][:TYPED]
     assert len(refused) == TYPED
