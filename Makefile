@@ -19,9 +19,10 @@ check: $(VENV)/installed     ## style, types and tests
 	$(BIN)/mypy
 	$(TESTS)
 
-bench: $(VENV)/installed     ## one epoch, three ways (needs MNIST); a sweep, one slot and two; pages and reports
+bench: $(VENV)/installed     ## one epoch, three ways (needs MNIST); a grid, one slot and two; pages and reports
 	$(BIN)/python benchmarks/epoch.py
 	$(BIN)/python benchmarks/slots.py
+	$(BIN)/python benchmarks/grid.py
 	$(BIN)/python benchmarks/around.py
 
 figures: $(VENV)/installed   ## the pictures of README and docs, from real runs (needs MNIST; an hour on two cores)

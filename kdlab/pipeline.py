@@ -74,12 +74,18 @@ def run(
     if data is not experiment.data:
         experiment = read_config(config, data, in_sweep=sweep is not None)
     folder.mkdir(parents=True, exist_ok=True)
-    devices = hardware.choose(**vars(experiment.trainer))
-    context = Context(data, devices, folder, _store(experiment.store, began), sweep)
+    context = context_of(experiment, folder, began, sweep)
     if sweep is None:
         return _run(experiment, context, command)
     with FileLock(folder / ".lock"):  # the same sweep may be running twice
         return _run(experiment, context, command)
+
+
+def context_of(experiment: Experiment, folder: Path, began: float, sweep: Path | None) -> Context:
+    """Return what all fits of a run share; its data are loaded."""
+    trainer = experiment.trainer
+    devices = hardware.choose(trainer.accelerator, trainer.precision, trainer.devices, trainer.deterministic)
+    return Context(experiment.data, devices, folder, _store(experiment.store, began), sweep, trainer.stack)
 
 
 def _store(settings: StoreSettings, began: float) -> Store | None:

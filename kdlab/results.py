@@ -43,6 +43,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
 class Fit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One trained network: `key` is its content key; `reused` says whether an earlier run had trained it.
 
+    `stack` is the number of fits that were trained at once, 1 for one alone; `seconds` is its share of their time.
     For a student, `targets` says what it learned from, and `teacher` names the fit that it is compared with.
     """
 
@@ -54,6 +55,7 @@ class Fit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parameters: int
     targets: str | None = None
     teacher: str | None = None
+    stack: int = 1
 
 
 class Scaling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -111,7 +111,8 @@ def test_tensorboard_has_the_curves_of_each_fit(run, arm):
         "baseline": {"val/accuracy_unseen"},
         "distilled": {"val/accuracy_unseen", "train/soft_loss"},
     }[arm]
-    assert set(events.Tags()["scalars"]) == FIGURES | parts
+    of_test = {f"test/{metric}{of}" for metric in ("accuracy", "errors") for of in ("", "_unseen")}
+    assert set(events.Tags()["scalars"]) == FIGURES | parts | of_test
     epochs = 20 if arm == "teacher" else 15
     for tag in ("train/loss", "val/accuracy_seen"):
         assert [event.step for event in events.Scalars(tag)] == list(range(1, epochs + 1))

@@ -10,7 +10,18 @@ from typing import Any
 
 from kdlab.config.comparison import comparison_problems
 from kdlab.config.recipes import Plain
-from kdlab.limits import ACCELERATORS, DETERMINISTIC, NAME, NAME_RULE, PRECISIONS, boolean, choice, integer, shown
+from kdlab.limits import (
+    ACCELERATORS,
+    DETERMINISTIC,
+    NAME,
+    NAME_RULE,
+    PRECISIONS,
+    boolean,
+    choice,
+    integer,
+    is_integer,
+    shown,
+)
 from kdlab.results import SPLITS
 
 
@@ -61,6 +72,9 @@ def _trainer_problems(trainer: Plain) -> Iterator[str]:
     yield from choice("trainer.precision", trainer["precision"], PRECISIONS)
     yield from choice("trainer.deterministic", trainer["deterministic"], DETERMINISTIC)
     yield from integer("trainer.devices", trainer["devices"])
+    stack = trainer["stack"]
+    if not is_integer(stack) and stack not in ("auto", "off"):
+        yield f"trainer.stack={shown(stack)}: must be auto, off or an integer of at least 1"
 
 
 def device_problems(config: Plain, *, in_sweep: bool) -> Iterator[str]:
@@ -69,7 +83,7 @@ def device_problems(config: Plain, *, in_sweep: bool) -> Iterator[str]:
 
     trainer, batch_size = config["trainer"], config["data"].get("batch_size", 1)
     try:
-        devices = hardware.choose(**trainer).devices
+        devices = hardware.choose(**{key: value for key, value in trainer.items() if key != "stack"}).devices
     except ValueError as error:
         yield from (f"trainer.{line}" for line in str(error).split("\n"))
         return

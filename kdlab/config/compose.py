@@ -45,6 +45,19 @@ def compose_point(
     return composed
 
 
+def without_hydra(config: DictConfig) -> DictConfig:
+    """Return a composed config as a run gets it: without Hydra's own part."""
+    with open_dict(config):
+        del config["hydra"]
+    return config
+
+
+def worth_stacking(config: DictConfig) -> bool:
+    """Tell whether the points of a sweep may find fits that were trained at once, ahead of them."""
+    kept = OmegaConf.select(config, "store.folder") is not None
+    return kept and OmegaConf.select(config, "trainer.stack") not in (None, "off", 1)
+
+
 def one_folder(config: DictConfig) -> bool:
     """Tell whether a sweep's points would share one folder."""
     subdir = OmegaConf.to_container(config.hydra.sweep, resolve=False)["subdir"]  # type: ignore[index,call-overload]

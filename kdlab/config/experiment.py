@@ -78,12 +78,13 @@ Recipe = TeacherRecipe | StudentRecipe
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerSettings:
-    """What to compute on, in the words of `kdlab.hardware`."""
+    """What to compute on, in the words of `kdlab.hardware`, and how many fits are trained at once."""
 
     accelerator: str
     precision: str
     devices: int
     deterministic: bool | Literal["warn"]
+    stack: int | str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,11 @@ from typing import Any, Self
 import torch
 from lightning import LightningDataModule
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import DataLoader, DistributedSampler, Sampler
 from torchvision.transforms.functional import normalize
 
 from kdlab.data.held_out import class_indices, split_ids, without_classes
-from kdlab.data.samples import Batch, Samples, Subset, as_fetched
+from kdlab.data.samples import Batch, Orders, Samples, Subset, as_fetched
 from kdlab.errors import DataError
 from kdlab.hashing import derive, short_hash
 from kdlab.limits import integer, is_integer, is_part, memory
@@ -94,6 +94,7 @@ class ClassificationData(LightningDataModule, ABC):
         self.fallback = fallback
         self.augment: nn.Module = nn.Identity()
         self.order_seed = 0
+        self.order_seeds: Sequence[int] = ()
         self._loaded = False
 
     @abstractmethod
@@ -157,6 +158,12 @@ class ClassificationData(LightningDataModule, ABC):
         view.held_out = list(held_out)
         view.augment = augment
         view.order_seed = order_seed
+        return view
+
+    def for_stack(self, order_seeds: Sequence[int]) -> Self:
+        """Return a view like this one for several students at once, each with the order of its own seed."""
+        view = copy.copy(self)
+        view.order_seeds = order_seeds if len(set(order_seeds)) > 1 else ()
         return view
 
     @property
@@ -224,7 +231,7 @@ class ClassificationData(LightningDataModule, ABC):
 
     @property
     def _samples_per_fetch(self) -> int:
-        floats = math.prod(self.input_shape)
+        floats = math.prod(self.input_shape) * max(1, len(self.order_seeds))
         return max(1, min(SAMPLES_PER_FETCH, BYTES_PER_FETCH // (4 * floats)))
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -236,11 +243,12 @@ class ClassificationData(LightningDataModule, ABC):
         """
         subset = Subset(self.train, self.train_ids.repeat(self.passes_per_epoch))
         rank = self.trainer.global_rank if self.trainer else 0
-        order: DistributedSampler[Batch] = DistributedSampler(
-            subset, num_replicas=self._world_size, rank=rank, seed=self.order_seed
-        )
+        orders: list[DistributedSampler[Batch]] = [
+            DistributedSampler(subset, num_replicas=self._world_size, rank=rank, seed=seed)
+            for seed in self.order_seeds or [self.order_seed]
+        ]
         fetched = self._batch_per_device * max(1, self._samples_per_fetch // self._batch_per_device)
-        return _loader(subset, fetched, order)
+        return _loader(subset, fetched, Orders(orders) if self.order_seeds else orders[0])
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return the validation samples of all classes in a fixed order; none if `val_size` is 0."""
@@ -250,7 +258,9 @@ class ClassificationData(LightningDataModule, ABC):
         """Scale the fetched samples on the device; in training, augment them first and cut them into batches."""
         if self.trainer is None or not self.trainer.training:
             return batch._replace(inputs=self.scale(batch.inputs))
-        return batch._replace(inputs=self.scale(self._augmented(batch.inputs))).cut(self._batch_per_device)
+        flat = batch.inputs.flatten(0, batch.ids.ndim - 1)  # (B, …) whether or not students have batches of their own
+        inputs = self.scale(self._augmented(flat)).unflatten(0, batch.ids.shape)
+        return batch._replace(inputs=inputs).cut(self._batch_per_device)
 
     def _augmented(self, inputs: Tensor) -> Tensor:
         """Augment with a separate random stream, so that arms see the same images whatever else they draw."""
@@ -270,7 +280,7 @@ def _order_problems(passes: int, samples: int) -> list[str]:
     return memory("passes_per_epoch", passes, ORDER_BYTES * samples * passes, "the order of an epoch")
 
 
-def _loader(subset: Subset, fetched: int, order: DistributedSampler[Batch] | None = None) -> DataLoader[Batch]:
+def _loader(subset: Subset, fetched: int, order: Sampler[Any] | None = None) -> DataLoader[Batch]:
     # An iterator draws a seed when it is made, which a resumed fit does at other moments. A separate generator keeps
     # all other random numbers the same.
     return DataLoader(subset, batch_size=fetched, sampler=order, collate_fn=as_fetched, generator=torch.Generator())

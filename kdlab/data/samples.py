@@ -1,11 +1,12 @@
 """Labelled samples in memory, and batches, which one indexing operation makes of them."""
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, DistributedSampler, Sampler
 
 
 class Samples(NamedTuple):
@@ -29,7 +30,10 @@ def contents_hash(*tensors: Tensor) -> str:
 
 
 class Batch(NamedTuple):
-    """The input of a step: `inputs` (B, …), `labels` (B,) and `ids` (B,), the samples' indices in their split."""
+    """The input of a step: `inputs` (B, …), `labels` (B,) and `ids` (B,), the samples' indices in their split.
+
+    For S students of a stack with batches of their own, each has one more axis in front: (S, B, …), (S, B), (S, B).
+    """
 
     inputs: Tensor
     labels: Tensor
@@ -37,7 +41,8 @@ class Batch(NamedTuple):
 
     def cut(self, size: int) -> list["Batch"]:
         """Cut the batch into consecutive parts of `size` samples; the last may be smaller."""
-        return [Batch(*parts) for parts in zip(*(tensor.split(size) for tensor in self), strict=True)]
+        samples = self.ids.ndim - 1
+        return [Batch(*parts) for parts in zip(*(tensor.split(size, samples) for tensor in self), strict=True)]
 
 
 class Subset(Dataset[Batch]):
@@ -53,9 +58,27 @@ class Subset(Dataset[Batch]):
     def __getitem__(self, position: int) -> Batch:
         return self.__getitems__([position])
 
-    def __getitems__(self, positions: list[int]) -> Batch:
-        ids = self.ids[torch.tensor(positions)]
+    def __getitems__(self, positions: Sequence[int | tuple[int, ...]]) -> Batch:
+        ids = self.ids[torch.tensor(positions).t()]  # (B,), or (S, B) for the positions of several orders
         return Batch(self.samples.inputs[ids], self.samples.labels[ids], ids)
+
+
+class Orders(Sampler[tuple[int, ...]]):
+    """Several orders of the same samples at once: the i-th item is the i-th position of each."""
+
+    def __init__(self, orders: Sequence[DistributedSampler[Batch]]) -> None:
+        self.orders = orders
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch of each order."""
+        for order in self.orders:
+            order.set_epoch(epoch)
+
+    def __iter__(self) -> Iterator[tuple[int, ...]]:
+        return zip(*self.orders, strict=True)
+
+    def __len__(self) -> int:
+        return len(self.orders[0])
 
 
 def as_fetched(batch: Any) -> Any:

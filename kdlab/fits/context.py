@@ -11,15 +11,19 @@ from kdlab.data import ClassificationData
 from kdlab.fits.logits import logits_of
 from kdlab.fits.trained import Trained
 from kdlab.hardware import Hardware
-from kdlab.modules import CachedTeacher
+from kdlab.modules import CachedTeacher, LiveTeacher, Teacher
 from kdlab.store import Store
+
+# The folder in a sweep's that names the fits that were trained ahead.
+AHEAD = ".ahead"
 
 
 @dataclass(frozen=True)
 class Context:
     """The data, the hardware, the run's folder, the store of fits, and the folder of the sweep that the run belongs to.
 
-    `store` is None for a run that neither keeps nor reuses fits, `sweep` for a single run.
+    `store` is None for a run that neither keeps nor reuses fits, `sweep` for a single run. `stack` says how many fits
+    are trained at once: `auto`, `off`, or a number.
     """
 
     data: ClassificationData
@@ -27,7 +31,8 @@ class Context:
     folder: Path
     store: Store | None = None
     sweep: Path | None = None
-    _teachers: dict[str, CachedTeacher] = field(default_factory=dict, repr=False)
+    stack: int | str = "auto"
+    _teachers: dict[str, Teacher] = field(default_factory=dict, repr=False)
 
     def locked(self, key: str, name: str) -> AbstractContextManager[None]:
         """Lock a fit and its TensorBoard files for this process; does nothing without a store."""
@@ -37,18 +42,31 @@ class Context:
         """Return `net`'s logits (N, C) for stored inputs (N, …)."""
         return logits_of(net, inputs, self.data.scale, self.hardware.device, self.data.inference_size)
 
-    def cached_teacher(self, trained: Trained) -> CachedTeacher:
-        """Return a network's logits for the whole official training set, computed once for all students.
+    def teacher(self, trained: Trained, *, live: bool) -> Teacher:
+        """Return a network as a teacher, the same for all students.
 
-        They are kept in the store, beside the network's weights, for later runs and for the other points of a sweep.
+        Its logits for the official training set are computed once and kept in the store, beside its weights, for later
+        runs and for other points of a sweep. A live one computes them for each batch.
         """
-        key = trained.record.key
+        key = f"{trained.record.key} {live}"
         if key not in self._teachers:
-            self._teachers[key] = CachedTeacher(self._train_logits(trained))
+            teacher = LiveTeacher(trained.net) if live else CachedTeacher(self._train_logits(trained))
+            self._teachers[key] = teacher
+        return self._teachers[key]
+
+    def bayes_teacher(self, *, live: bool) -> Teacher:
+        """Return the data's Bayes rule as a teacher, the same for all students."""
+        rule = self.data.bayes_rule
+        assert rule
+        key = f"bayes {live}"
+        if key not in self._teachers:
+            self._teachers[key] = (
+                LiveTeacher(rule) if live else CachedTeacher(self.logits(rule, self.data.train.inputs))
+            )
         return self._teachers[key]
 
     def forget_teachers(self) -> None:
-        """Free the logits of all cached teachers."""
+        """Free the logits of all teachers."""
         self._teachers.clear()
 
     def _train_logits(self, trained: Trained) -> Tensor:
@@ -64,6 +82,22 @@ class Context:
                 with self.store.adding_logits(key) as path:
                     save_file({"logits": logits}, path)
         return logits
+
+    def mark_ahead(self, key: str) -> None:
+        """Note that a fit was trained ahead of the sweep's points: to the first that takes it, it is not reused."""
+        assert self.sweep
+        (self.sweep / AHEAD).mkdir(parents=True, exist_ok=True)
+        (self.sweep / AHEAD / key).touch()
+
+    def claims(self, key: str) -> bool:
+        """Tell whether this is the first point of its sweep to take a fit that was trained ahead."""
+        if self.sweep is None or self.folder == self.sweep:
+            return False
+        try:
+            (self.sweep / AHEAD / key).unlink()
+        except FileNotFoundError:
+            return False
+        return True
 
     def board(self, name: str, key: str) -> Path:
         """Return the folder of a fit's TensorBoard files; points of a sweep that share a fit share its folder."""

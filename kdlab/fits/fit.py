@@ -5,7 +5,7 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -94,9 +94,9 @@ def _fit(
     selection = [] if patience is None else [best, EarlyStopping("val/accuracy_seen", mode="max", patience=patience)]
     callbacks = [Quiet(), SeedEachEpoch(seed), FitProgress(name), *selection, each_epoch]
     shutil.rmtree(board, ignore_errors=True)
-    trainer = _trainer(data, max_epochs, callbacks, hardware, board)
+    trainer = trainer_for(data, max_epochs, callbacks, hardware, board)
     start = time.perf_counter()
-    with warnings.catch_warnings(), _stops_named(name):
+    with warnings.catch_warnings(), stops_named(name):
         ignore_warnings()
         trainer.fit(module.train(), datamodule=data, ckpt_path=each_epoch.found(name, module))
     epochs, seconds = trainer.current_epoch, each_epoch.earlier_seconds + time.perf_counter() - start
@@ -105,15 +105,15 @@ def _fit(
     if patience is not None:
         module.net.load_state_dict(best.weights)
         log.info("%s: epoch %d had the highest validation accuracy, %.2f%%", name, best.epoch, 100 * best.accuracy)
-    with _stops_named(name):
-        _check_finite(module, data, hardware.device)
+    with stops_named(name):
+        check_finite(module, data, hardware.device)
     data.trainer = module.trainer = None  # would keep the best epoch's weights and all of Lightning's loops alive
     module.net.cpu().eval()
     module.curve = [(epoch, figure, float(value)) for epoch, figure, value in module.curve]
     return epochs, seconds
 
 
-def _check_finite(module: TrainedNetwork, data: ClassificationData, device: torch.device) -> None:
+def check_finite(module: TrainedNetwork, data: ClassificationData, device: torch.device) -> None:
     """Raise Diverged where the last step left weights, or gives logits, that are not finite."""
     inputs = data.train.inputs[data.train_ids[: min(CHECKED, data.batch_size)]]
     logits = logits_of(module.net, inputs, data.scale, device, data.batch_size)
@@ -124,7 +124,7 @@ def _check_finite(module: TrainedNetwork, data: ClassificationData, device: torc
 
 
 @contextmanager
-def _stops_named(name: str) -> Iterator[None]:
+def stops_named(name: str) -> Iterator[None]:
     """Translate the exceptions of Lightning and of other processes into those that `fit` raises."""
     try:
         yield
@@ -141,9 +141,10 @@ def _stops_named(name: str) -> Iterator[None]:
         raise
 
 
-def _trainer(
-    data: ClassificationData, max_epochs: int, callbacks: list[Callback], hardware: Hardware, board: Path
+def trainer_for(
+    data: ClassificationData, max_epochs: int, callbacks: Sequence[Callback], hardware: Hardware, board: Path | None
 ) -> Trainer:
+    """Return Lightning's trainer for one fit or one stack; with a `board` it writes TensorBoard files there."""
     return Trainer(
         accelerator=hardware.accelerator,
         devices=hardware.devices,
@@ -154,9 +155,9 @@ def _trainer(
         use_distributed_sampler=False,  # the data module brings its own; every process validates on all samples
         precision=hardware.precision,  # type: ignore[arg-type]
         max_epochs=max_epochs,
-        logger=TensorBoardLogger(board.parent, name="", version=board.name),
+        logger=TensorBoardLogger(board.parent, name="", version=board.name) if board else False,
         log_every_n_steps=len(data.train_dataloader()),
-        callbacks=callbacks,
+        callbacks=list(callbacks),
         deterministic=hardware.deterministic if hardware.accelerator == "gpu" else False,
         limit_val_batches=1.0 if len(data.val_ids) else 0,
         num_sanity_val_steps=0,

@@ -19,7 +19,8 @@ from kdlab.hashing import code_hash, plain
 
 PACKAGE = Path(__file__).parent.parent
 TRAINING_CODE = (
-    "data", "fits/callbacks.py", "fits/context.py", "fits/fit.py", "fits/logits.py", "fits/obtain.py", "fits/plan.py",
+    "data", "fits/callbacks.py", "fits/context.py", "fits/fit.py", "fits/logits.py", "fits/plan.py", "fits/stack.py",
+    "fits/train.py",
     "hashing.py", "losses", "models", "modules", "schedules.py",
 )  # fmt: skip
 LIBRARIES = ("torch", "torchvision", "lightning")

@@ -1,30 +1,22 @@
 """From plans to trained networks: reused from the store, or trained and then kept there."""
 
 import logging
-import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 
-from hydra.utils import instantiate
-from torch import nn
+import torch
 
-from kdlab.config.experiment import StudentRecipe
-from kdlab.curves import Point, read_curve, write_curve
+from kdlab.curves import read_curve
 from kdlab.errors import Diverged, KdlabError
-from kdlab.files import write_json
 from kdlab.fits import weights
-from kdlab.fits.boards import mark_whole, replay
+from kdlab.fits.boards import replay
 from kdlab.fits.context import Context
-from kdlab.fits.fit import fit
-from kdlab.fits.objective import equation_of, loss_of
+from kdlab.fits.kept import intact, keep, trained
 from kdlab.fits.plan import Plan
+from kdlab.fits.stackable import stacks
+from kdlab.fits.train import Task, stack_key, train, train_stack
 from kdlab.fits.trained import Trained
-from kdlab.fits.weights import CheckpointError
-from kdlab.modules import CachedTeacher, Classifier, Distilled, LiveTeacher, Teacher
-from kdlab.modules.trained import TrainedNetwork
 from kdlab.outcome import stage
-from kdlab.results import Fit
-from kdlab.store import Entry, Store
 
 log = logging.getLogger(__name__)
 
@@ -32,9 +24,7 @@ log = logging.getLogger(__name__)
 def obtain(
     plans: Sequence[Plan], context: Context, earlier: Mapping[str, Trained]
 ) -> tuple[dict[str, Trained], dict[str, str]]:
-    """Return the planned fits by name: loaded, reused, or trained and then kept; and why others failed.
-
-    A fit fails where its training diverges, where the user's own code raises, and where its teacher failed.
+    """Return the planned fits of a run by name, with their weights in its folder; and why others failed.
 
     Args:
         plans: of fits whose teachers are in `earlier`, unless they failed.
@@ -47,58 +37,113 @@ def obtain(
     """
     found: dict[str, Trained] = {}
     failed: dict[str, str] = {}
-    for plan in plans:
-        if lost := [teacher for teacher in plan.recipe.teacher if teacher not in earlier]:
-            failed[plan.name] = f"{plan.name}: not trained, since {lost[0]} failed"
-            continue
-        try:
+    for plan, result in zip(plans, obtain_all([Task(plan, earlier) for plan in plans], context), strict=True):
+        if isinstance(result, Trained):
             with stage(plan.name):
-                found[plan.name] = _obtain(plan, context, earlier)
-        except Diverged as error:
-            failed[plan.name] = str(error)
-        except KdlabError:
-            raise
-        except Exception as error:
-            log.exception("%s: failed", plan.name)
-            failed[plan.name] = f"{plan.name}: failed by {type(error).__name__}: {error}"
+                weights.save(result.net, context.folder / "checkpoints" / f"{plan.name}.pt")
+            found[plan.name] = result
+        else:
+            failed[plan.name] = result
     return found, failed
 
 
-def _obtain(plan: Plan, context: Context, earlier: Mapping[str, Trained]) -> Trained:
-    of_run = context.folder / "checkpoints" / f"{plan.name}.pt"
-    if context.store is None:
-        trained = _given(plan, context) if plan.given else _train(plan, context, earlier, resume=None)
-        weights.save(trained.net, of_run)
-        return trained
-    with context.locked(plan.key, plan.name):
-        entry = _intact(plan, context.store)
-        if plan.given:
-            trained = _given(plan, context)
-        elif entry:
-            trained = _reuse(plan, context, entry)
-        else:
-            try:
-                trained = _train(plan, context, earlier, resume=context.store.checkpoint(plan.key))
-            except Diverged:
-                context.store.abandon(plan.key)
-                raise
-        if entry is None:
-            _keep(plan, trained, context.store)
-        weights.copy(context.store.entry(plan.key).weights, of_run)
-    return trained
+def obtain_all(tasks: Sequence[Task], context: Context) -> list[Trained | str]:
+    """Return each fit, loaded, reused, or trained and then kept; or why it failed.
+
+    Fits that are to be trained and are of one shape are trained at once (`kdlab.fits.stackable`). A fit fails where its
+    training diverges, where the user's own code raises, and where its teacher failed.
+
+    Raises:
+        DiskFull: when there is no room for a file.
+        StoreError: when the store cannot be written to.
+    """
+    results: dict[int, Trained | str] = {}
+    new: dict[str, Task] = {}
+    for task in tasks:
+        if lost := [teacher for teacher in task.plan.recipe.teacher if teacher not in task.earlier]:
+            results[id(task)] = f"{task.plan.name}: not trained, since {lost[0]} failed"
+        elif not (context.store and context.store.entry(task.plan.key).folder.is_dir()):
+            new.setdefault(task.plan.key, task)
+    of_plan = {id(task.plan): task for task in new.values()}
+    for group in stacks([task.plan for task in new.values()], context):
+        if len(group) > 1:
+            together = [of_plan[id(plan)] for plan in group]
+            for task, result in zip(together, _obtain_stack(together, context), strict=True):
+                results[id(task)] = result
+    return [results[id(task)] if id(task) in results else _obtain_one(task, context) for task in tasks]
 
 
-def _intact(plan: Plan, store: Store) -> Entry | None:
-    """Return the fit's entry, after loading its weights into the plan's network; None if there is no intact one."""
-    entry = store.find(plan.key)
+def _obtain_one(task: Task, context: Context) -> Trained | str:
+    plan = task.plan
+    try:
+        with stage(plan.name), context.locked(plan.key, plan.name):
+            return _reused(plan, context) or _kept(plan, train(task, context), context)
+    except Diverged as error:
+        return str(error)
+    except KdlabError:
+        raise
+    except Exception as error:
+        log.exception("%s: failed", plan.name)
+        return f"{plan.name}: failed by {type(error).__name__}: {error}"
+
+
+def _obtain_stack(tasks: Sequence[Task], context: Context) -> list[Trained | str]:
+    """Return fits of one shape, trained at once; one by one where the stack fails for a reason of its own."""
+    try:
+        with stage("stack"), _all_locked(tasks, context):
+            results: list[Trained | str | None] = [_reused(task.plan, context) for task in tasks]
+            missing = [index for index, result in enumerate(results) if result is None]
+            if len(missing) > 1:
+                for index, result in zip(missing, _trained_at_once([tasks[i] for i in missing], context), strict=True):
+                    results[index] = result
+    except torch.OutOfMemoryError:
+        half = len(tasks) // 2
+        log.info("a stack of %d fits does not fit into memory: two halves", len(tasks))
+        return [result for part in (tasks[:half], tasks[half:]) for result in _obtain_stack(part, context)]
+    except KdlabError:
+        raise
+    except Exception:
+        log.exception("the stack of %d fits failed; they are trained one by one", len(tasks))
+        results = [None] * len(tasks)
+    return [result or _obtain_one(task, context) for task, result in zip(tasks, results, strict=True)]
+
+
+@contextmanager
+def _all_locked(tasks: Sequence[Task], context: Context) -> Iterator[None]:
+    with ExitStack() as locks:
+        for task in sorted(tasks, key=lambda task: task.plan.key):  # all processes lock in one order
+            locks.enter_context(context.locked(task.plan.key, task.plan.name))
+        yield
+
+
+def _trained_at_once(tasks: Sequence[Task], context: Context) -> list[Trained | str]:
+    key = stack_key(tasks)
+    with context.locked(key, "the stack"):
+        ended = train_stack(tasks, context)
+        results: list[Trained | str] = [
+            str(end) if isinstance(end, Diverged) else _kept(task.plan, end, context)
+            for task, end in zip(tasks, ended, strict=True)
+        ]
+        if context.store:
+            context.store.abandon(key)
+    return results
+
+
+def _reused(plan: Plan, context: Context) -> Trained | None:
+    """Return a fit whose weights were given, or are in the store."""
+    entry = intact(plan, context.store) if context.store else None
+    if plan.given:
+        given = _given(plan, context)
+        return given if entry else _kept(plan, given, context)
     if entry is None:
         return None
-    try:
-        weights.load(plan.net, entry.weights)
-    except CheckpointError as error:  # foreign weights with a checksum
-        store.discard(plan.key, str(error))
-        return None
-    return entry
+    reused = not context.claims(plan.key)
+    log.info("%s: %s, content key %s", plan.name, "reused" if reused else "trained ahead", plan.key)
+    metrics, curve = entry.metrics(), read_curve(entry.curve)
+    replay(curve, context.board(plan.name, plan.key))
+    return trained(
+        plan, curve, epochs=metrics["epochs"], seconds=metrics["seconds"], reused=reused, stack=metrics.get("stack", 1)
+    )
 
 
 def _given(plan: Plan, context: Context) -> Trained:
@@ -114,100 +159,10 @@ def _given(plan: Plan, context: Context) -> Trained:
             "Does the network see inputs scaled as in its training (docs/data.md), and the classes in this order?",
             plan.name, 100 * share, 100 * guessing,
         )  # fmt: skip
-    return _trained(plan, [], epochs=0, seconds=0.0, reused=True)
+    return trained(plan, [], epochs=0, seconds=0.0, reused=True)
 
 
-def _reuse(plan: Plan, context: Context, entry: Entry) -> Trained:
-    log.info("%s: reused, content key %s", plan.name, plan.key)
-    metrics, curve = entry.metrics(), read_curve(entry.curve)
-    replay(curve, context.board(plan.name, plan.key))
-    return _trained(plan, curve, epochs=metrics["epochs"], seconds=metrics["seconds"], reused=True)
-
-
-def _train(plan: Plan, context: Context, earlier: Mapping[str, Trained], resume: Path | None) -> Trained:
-    log.info("%s: training on %d samples, content key %s", plan.name, len(plan.data.train_ids), plan.key)
-    log.info("%s: minimizes %s", plan.name, equation_of(plan.recipe))
-    board, goes_on = context.board(plan.name, plan.key), resume is not None and resume.exists()
-    module = _module(plan, context, earlier)
-    epochs, seconds = fit(
-        plan.name,
-        module,
-        plan.data,
-        max_epochs=plan.recipe.max_epochs,
-        patience=plan.recipe.patience,
-        seed=plan.seed,
-        hardware=context.hardware,
-        board=board,
-        checkpoint=resume,
-    )
-    if goes_on:  # its event files lack the epochs before the interruption
-        replay(module.curve, board)
-    else:
-        mark_whole(board)
-    return _trained(plan, module.curve, epochs=epochs, seconds=seconds, reused=False)
-
-
-def _trained(plan: Plan, curve: Sequence[Point], *, epochs: int, seconds: float, reused: bool) -> Trained:
-    parameters = sum(p.numel() for p in plan.net.parameters())
-    recipe = plan.recipe
-    record = Fit(
-        plan.name,
-        plan.key,
-        reused,
-        epochs,
-        seconds,
-        parameters,
-        targets=recipe.targets,
-        teacher=recipe.teacher[0] if recipe.teacher else None,
-    )
-    return Trained(plan.net.eval(), plan.recipe, record, curve)
-
-
-def _keep(plan: Plan, trained: Trained, store: Store) -> None:
-    metrics = {
-        "arm": plan.name,
-        "dataset": plan.data.name,
-        "epochs": trained.record.epochs,
-        "seconds": trained.record.seconds,
-        "parameters": trained.record.parameters,
-        "last": {figure: value for _, figure, value in trained.curve if math.isfinite(value)},
-    }
-    with store.writing(plan.key) as folder:
-        weights.save(trained.net, folder / "weights.pt")
-        write_json(plan.contents, folder / "config.json")
-        write_json(metrics, folder / "metrics.json")
-        write_curve(trained.curve, folder / "curves.csv")
-
-
-def _module(plan: Plan, context: Context, earlier: Mapping[str, Trained]) -> TrainedNetwork:
-    """Build what is trained: a teacher, or a student with its loss and the targets that its recipe names."""
-    optimizer = instantiate(plan.recipe.optimizer, _convert_="all")
-    schedule = instantiate(plan.recipe.schedule, _convert_="all")
-    if not isinstance(plan.recipe, StudentRecipe):
-        return Classifier(plan.net, optimizer=optimizer, schedule=schedule)
-    return Distilled(
-        plan.net,
-        loss=loss_of(plan.recipe),
-        teacher=_teacher(plan, plan.recipe, context, earlier),
-        soft=plan.recipe.learns_from.soft,
-        optimizer=optimizer,
-        schedule=schedule,
-    )
-
-
-def _teacher(plan: Plan, recipe: StudentRecipe, context: Context, earlier: Mapping[str, Trained]) -> Teacher | None:
-    """Return the source of a student's targets: its teacher, or the data's Bayes rule; None for the labels.
-
-    Its logits are looked up where the inputs never change, and computed for each batch where they are augmented.
-    """
-    live = not isinstance(plan.data.augment, nn.Identity)
-    match recipe.learns_from.source:
-        case "teacher":
-            teacher = earlier[recipe.teacher[0]]
-            return LiveTeacher(teacher.net) if live else context.cached_teacher(teacher)
-        case "bayes":
-            rule = context.data.bayes_rule
-            assert rule
-            return LiveTeacher(rule) if live else CachedTeacher(context.logits(rule, context.data.train.inputs))
-        case "labels":
-            return None
+def _kept(plan: Plan, fit: Trained, context: Context) -> Trained:
+    if context.store:
+        keep(plan, fit, context.store)
+    return fit

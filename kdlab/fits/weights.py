@@ -1,8 +1,6 @@
 """A network's weights as files: state_dicts, in which nothing but tensors is pickled."""
 
-import fcntl
 import hashlib
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,8 +13,6 @@ from kdlab.errors import KdlabError
 from kdlab.files import whole
 
 SHOWN = 5
-# The Linux request that makes one file share the blocks of another (Btrfs, XFS, and others).
-FICLONE = 0x40049409
 
 
 class CheckpointError(KdlabError):
@@ -29,19 +25,6 @@ def save(net: nn.Module, path: Path) -> None:
     # Given a path, torch writes its name into the file: equal weights would not be equal files.
     with whole(path) as scratch, scratch.open("wb") as file:
         torch.save(net.state_dict(), file)
-
-
-def copy(weights: Path, path: Path) -> None:
-    """Copy a file of weights to `path`, without using space for it where the file system can share blocks.
-
-    A hard link would let whoever writes over one name in place change the file under all others.
-    """
-    path.parent.mkdir(exist_ok=True)
-    with whole(path) as scratch, weights.open("rb") as source, scratch.open("wb") as target:
-        try:
-            fcntl.ioctl(target, FICLONE, source.fileno())
-        except OSError:
-            shutil.copyfileobj(source, target)
 
 
 def load(net: nn.Module, path: Path) -> None:

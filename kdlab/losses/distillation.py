@@ -1,5 +1,6 @@
 """The distillation loss: soft targets from a teacher, hard targets from the labels."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -37,6 +38,9 @@ class DistillationLoss(nn.Module):
         ValueError: one line for each argument out of its range.
     """
 
+    temperature: Tensor
+    alpha: Tensor
+
     def __init__(self, temperature: float = 4.0, alpha: float = 0.9, soft_loss: str = "kl") -> None:
         super().__init__()
         problems = positive("temperature", temperature) + share("alpha", alpha, "the weight of the soft term")
@@ -44,8 +48,9 @@ class DistillationLoss(nn.Module):
             problems.append(f"soft_loss={soft_loss}: must be one of {', '.join(SOFT_LOSSES)}")
         if problems:
             raise ValueError("\n".join(problems))
-        self.temperature = float(temperature)
-        self.alpha = float(alpha)
+        # Buffers, so that losses with different numbers can be stacked.
+        self.register_buffer("temperature", torch.tensor(temperature, dtype=torch.float64))
+        self.register_buffer("alpha", torch.tensor(alpha, dtype=torch.float64))
         self.soft_loss = soft_loss
 
     def forward(self, *, student_logits: Tensor, teacher_logits: Tensor, targets: Tensor) -> LossTerms:
@@ -65,14 +70,12 @@ class DistillationLoss(nn.Module):
                 "must both be (N, C)"
             )
         student, teacher = at_least_float32(student_logits), teacher_logits.detach()
-        if self.alpha == 1:
-            soft, hard = self._soft(student, teacher), F.cross_entropy(student.detach(), targets)
-            return LossTerms(soft, soft, hard)
-        if self.alpha == 0:
-            soft, hard = self._soft(student.detach(), teacher), F.cross_entropy(student, targets)
-            return LossTerms(hard, soft, hard)
-        soft, hard = self._soft(student, teacher), F.cross_entropy(student, targets)
-        return LossTerms(self.alpha * soft + (1 - self.alpha) * hard, soft, hard)
+        constant, has_soft, has_hard = student.detach(), self.alpha > 0, self.alpha < 1
+        # A term of weight 0 gets a constant, and is left out of the sum, whatever its value.
+        soft = self._soft(torch.where(has_soft, student, constant), teacher)
+        hard = F.cross_entropy(torch.where(has_hard, student, constant), targets)
+        total = torch.where(has_soft, self.alpha * soft, 0) + torch.where(has_hard, (1 - self.alpha) * hard, 0)
+        return LossTerms(total.to(student.dtype), soft, hard)
 
     def _soft(self, student: Tensor, teacher: Tensor) -> Tensor:
         # In float64, as the KL shrinks with T²: in float32, rounding would add about 1e-7 T², 0.1 at T = 1000.
@@ -88,10 +91,10 @@ class DistillationLoss(nn.Module):
 
     def extra_repr(self) -> str:
         """Return the equation in use: what `print(loss)` shows."""
-        t = f"{self.temperature:g}"
+        t, alpha = f"{float(self.temperature):g}", float(self.alpha)
         soft = {
             "kl": f"{t}² · KL(softmax(z_t/{t}) ‖ softmax(z_s/{t}))",
             "cross_entropy": f"{t}² · H(softmax(z_t/{t}), softmax(z_s/{t}))",
             "logit_mse": "‖z̃_s − z̃_t‖² / 2C",
         }[self.soft_loss]
-        return f"L = {self.alpha:g} · {soft} + {1 - self.alpha:g} · CE(z_s, y)"
+        return f"L = {alpha:g} · {soft} + {1 - alpha:g} · CE(z_s, y)"

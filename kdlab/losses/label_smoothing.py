@@ -1,5 +1,6 @@
 """Label smoothing: a control that softens the labels evenly, without a teacher."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -25,12 +26,13 @@ class LabelSmoothing(nn.Module):
     """
 
     needs_soft_targets = False
+    epsilon: Tensor
 
     def __init__(self, epsilon: float = 0.1) -> None:
         super().__init__()
         if problems := share("epsilon", epsilon, "the share of the labels that is spread evenly"):
             raise ValueError(*problems)
-        self.epsilon = float(epsilon)
+        self.register_buffer("epsilon", torch.tensor(epsilon, dtype=torch.float64))
 
     def forward(self, *, student_logits: Tensor, teacher_logits: Tensor | None = None, targets: Tensor) -> LossTerms:
         """Compute the loss in float32 (float64 logits stay float64).
@@ -41,9 +43,12 @@ class LabelSmoothing(nn.Module):
             targets: (N,), class indices.
         """
         logits = at_least_float32(student_logits)
-        total = F.cross_entropy(logits, targets, label_smoothing=self.epsilon)
-        return LossTerms(total, None, F.cross_entropy(logits.detach(), targets))
+        hard = F.cross_entropy(logits, targets)
+        spread = -F.log_softmax(logits, dim=1).mean(dim=1).mean()  # the cross-entropy with 1/C for each class
+        total = ((1 - self.epsilon) * hard + self.epsilon * spread).to(logits.dtype)
+        return LossTerms(total, None, hard.detach())
 
     def extra_repr(self) -> str:
         """Return the equation in use: what `print(loss)` shows."""
-        return f"L = CE(z_s, {1 - self.epsilon:g} · y + {self.epsilon:g}/C)"
+        epsilon = float(self.epsilon)
+        return f"L = CE(z_s, {1 - epsilon:g} · y + {epsilon:g}/C)"

@@ -73,7 +73,7 @@ class CNN(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (N, C)."""
-        return self.classifier(self.features(images.contiguous(memory_format=torch.channels_last)))
+        return self.classifier(self.features(images))
 
 
 def _features(layers: nn.Module, inputs: Any) -> int:

@@ -52,7 +52,7 @@ class ResNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (N, C)."""
-        features: Tensor = self.blocks(self.stem(images.contiguous(memory_format=torch.channels_last)))
+        features: Tensor = self.blocks(self.stem(images))
         return self.logits(features.mean(dim=(2, 3)))
 
 

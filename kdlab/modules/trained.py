@@ -106,10 +106,7 @@ class TrainedNetwork(LightningModule, ABC):
         """
         means = {name: self._over_devices(total / self._count) for name, total in self._sums.items()}
         if not means["loss"].isfinite():
-            raise Diverged(
-                f"the training diverged: its loss is {float(means['loss'])} in epoch {self.current_epoch + 1}; "
-                f"{REMEDIES}"
-            )
+            raise Diverged(divergence("loss", float(means["loss"]), self.current_epoch + 1))
         samples = self._count * self.trainer.world_size
         self._log(
             {f"train/{name}": mean for name, mean in means.items()}
@@ -140,7 +137,7 @@ class TrainedNetwork(LightningModule, ABC):
             loss = F.cross_entropy(logits, batch.labels, reduction="none")
             right = (logits.argmax(dim=1) == batch.labels).float()
             unseen = torch.isin(batch.labels, self._held_out).float()
-            figures = torch.stack([loss, right, torch.ones_like(loss)], dim=1)  # (B, 3)
+            figures = torch.stack([loss.float(), right, torch.ones_like(right)], dim=1)  # (B, 3)
             self._val += torch.stack([1 - unseen, unseen]) @ figures  # (2, B) @ (B, 3)
 
     def on_validation_epoch_end(self) -> None:
@@ -152,10 +149,7 @@ class TrainedNetwork(LightningModule, ABC):
         (loss, right, count), (_, right_unseen, count_unseen) = self._val
         figures: dict[str, Tensor | float] = {"val/loss": loss / count, "val/accuracy_seen": right / count}
         if count and not loss.isfinite():
-            raise Diverged(
-                f"the training diverged: its validation loss is {float(loss)} in epoch {self.current_epoch + 1}; "
-                f"{REMEDIES}"
-            )
+            raise Diverged(divergence("validation loss", float(loss), self.current_epoch + 1))
         if count_unseen:
             figures["val/accuracy_unseen"] = right_unseen / count_unseen
         self._log(figures)
@@ -173,3 +167,8 @@ class TrainedNetwork(LightningModule, ABC):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the curve."""
         self.curve = checkpoint["curve"]
+
+
+def divergence(what: str, value: float, epoch: int) -> str:
+    """Return the message about a loss that is not finite, with the remedies."""
+    return f"the training diverged: its {what} is {value} in epoch {epoch}; {REMEDIES}"

@@ -2,12 +2,13 @@
 
 import contextlib
 import importlib
+import logging
 import multiprocessing
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
@@ -17,11 +18,14 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 
-from kdlab.config.compose import ComposedConfig, compose_point
+from kdlab.config.compose import ComposedConfig, compose_point, without_hydra
 from kdlab.outcome import LONGEST, Outcome, mark_failed
 from kdlab.sweeps.slots import Slot
 
 CONSOLE = "console.log"
+log = logging.getLogger(__name__)
+# The networks of so many points are planned, and in memory, at once.
+WINDOW = 128
 
 
 class Job(NamedTuple):
@@ -67,12 +71,7 @@ def work(loader: ConfigLoader, config: ComposedConfig, slot: Slot, channel: Conn
 
     The process ends with its parent, and after a job that trained something: training may leave memory and state.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launcher's matter, whose end is this process's
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.environ.update(slot.environment)
-    _use_threads(slot.threads)
-    setup_globals()
+    _settle(slot)
     train = importlib.import_module("kdlab.train")
     context = HydraContext(config_loader=loader, callbacks=Callbacks(config))
     for job in iter(channel.recv, None):
@@ -80,6 +79,46 @@ def work(loader: ConfigLoader, config: ComposedConfig, slot: Slot, channel: Conn
         channel.send(outcome)
         if outcome.status != "reused":
             break
+
+
+def work_ahead(
+    loader: ConfigLoader, config: ComposedConfig, jobs: Sequence[Job], slot: Slot, share: int, shares: int
+) -> None:
+    """Train this process's share of the stacks of all jobs, with its output in a file of the sweep's folder."""
+    _settle(slot)
+    with _writing_to(jobs[0].sweep / f"ahead_{share}.log"):
+        train_ahead_here(loader, config, jobs, share, shares)
+
+
+def train_ahead_here(
+    loader: ConfigLoader, config: ComposedConfig, jobs: Sequence[Job], share: int = 0, shares: int = 1
+) -> None:
+    """Train a share of the stacks of these jobs in this process."""
+    ahead = importlib.import_module("kdlab.sweeps.ahead")
+    for part in (jobs[start : start + WINDOW] for start in range(0, len(jobs), WINDOW)):
+        configs = (composed for job in part if (composed := _composed_if_possible(job, loader, config)))
+        try:
+            ahead.train_ahead(configs, jobs[0].sweep, share=share, shares=shares)
+        except (Exception, SystemExit):  # a network or loss of the user's may do anything
+            log.exception("training ahead failed; the points train their fits themselves")
+
+
+def _composed_if_possible(job: Job, loader: ConfigLoader, config: ComposedConfig) -> ComposedConfig | None:
+    try:
+        return without_hydra(job.composed(loader, config))
+    except Exception:  # the job itself will say so
+        return None
+
+
+def _settle(slot: Slot) -> None:
+    """Make this new process one of the launcher's, with its slot's threads and GPU."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launcher's matter, whose end is this process's
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.environ.update(slot.environment)
+    _use_threads(slot.threads)
+    setup_globals()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 
 
 def run_job_here(

@@ -22,10 +22,10 @@ from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrid
 from hydra.errors import CompactHydraException
 from hydra.types import HydraContext, TaskFunction
 
-from kdlab.config.compose import ComposedConfig
+from kdlab.config.compose import ComposedConfig, worth_stacking
 from kdlab.errors import ConfigError
 from kdlab.outcome import Outcome, mark_failed
-from kdlab.sweeps.job import Job, run_job_here, work
+from kdlab.sweeps.job import Job, run_job_here, train_ahead_here, work, work_ahead
 from kdlab.sweeps.order import teachers_first
 from kdlab.sweeps.progress import SweepProgress
 from kdlab.sweeps.slots import Slot, cores, slots_for, visible_gpus
@@ -100,6 +100,9 @@ def _one_by_one(
     """Run the jobs in this process, one after the other, with as many threads as a single run."""
     if place.gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = place.gpu
+    if ahead := _for_stacks(config, jobs):
+        train_ahead_here(hydra_context.config_loader, config, ahead)
+        configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     progress = SweepProgress(len(jobs), each=True)
     outcomes = []
     for job in jobs:
@@ -108,6 +111,15 @@ def _one_by_one(
         configure_log(config.hydra.hydra_logging, config.hydra.verbose)
         progress.ended(outcomes[-1], f"point {job.number} [{' '.join(filter_overrides(job.overrides))}]")
     return outcomes
+
+
+def _for_stacks(config: ComposedConfig, jobs: list[Job]) -> list[Job]:
+    """Return the jobs whose fits may be trained ahead: those without results, if there are several."""
+    new = [job for job in jobs if not (job.folder / "results.json").exists()]
+    if len(new) < 2 or not worth_stacking(config):
+        return []
+    log.info("first the fits of %d points that can be trained at once", len(new))
+    return new
 
 
 @dataclass
@@ -158,6 +170,7 @@ class Pool:
 
     def run(self, jobs: list[Job]) -> list[Outcome]:
         """Run the jobs; return their outcomes in the same order."""
+        self._train_ahead(_for_stacks(self.config, jobs))
         waiting, outcomes = deque(teachers_first(jobs)), dict[int, Outcome]()
         progress = SweepProgress(len(jobs))
         try:
@@ -183,6 +196,32 @@ class Pool:
                 worker.process.kill()
                 worker.process.join()
         return [outcomes[job.number] for job in jobs]
+
+    def _train_ahead(self, jobs: list[Job]) -> None:
+        """Train the stacks of all jobs, a share in each slot. What fails is left to the jobs."""
+        slots = self.free if jobs else []
+        if jobs:
+            log.info("their logs: %s", jobs[0].sweep / "ahead_*.log")
+        processes = [
+            self.context.Process(
+                target=work_ahead,
+                args=(self.hydra_context.config_loader, self.config, jobs, slot, share, len(slots)),
+            )
+            for share, slot in enumerate(slots)
+        ]
+        try:
+            with suppress(OSError, EOFError):  # the fork server was killed; a new one takes its place
+                for process in processes:
+                    process.start()
+            for process in processes:
+                if process.pid:
+                    process.join()
+        finally:
+            for process in processes:
+                if process.pid:
+                    with suppress(OSError):  # where the fork server was killed, its children may still run
+                        os.kill(process.pid, signal.SIGKILL)
+                    process.join()
 
     def _start(self, job: Job) -> None:
         slot = self.free.pop(0)

@@ -1,3 +1,3 @@
 """The slow imports, done once for all jobs of a sweep."""
 
-import kdlab.pipeline  # noqa: F401
+import kdlab.sweeps.ahead  # noqa: F401

@@ -119,7 +119,8 @@ def test_writing_over_the_weights_of_a_run_damages_neither_the_store_nor_another
         assert Path(f"second/checkpoints/{name}.pt").read_bytes() == before
 
 
-def test_a_fit_leaves_no_trainer_behind_for_the_next(monkeypatch):
+@pytest.mark.parametrize(("stack", "trainers"), [("off", 3), ("auto", 2)])
+def test_a_fit_leaves_no_trainer_behind_for_the_next(monkeypatch, stack, trainers):
     earlier: list[weakref.ref] = []
     alive = []
     begin = Trainer.__init__
@@ -131,6 +132,6 @@ def test_a_fit_leaves_no_trainer_behind_for_the_next(monkeypatch):
         begin(self, *arguments, **named)
 
     monkeypatch.setattr(Trainer, "__init__", noted)
-    go("run", "+arms.again.seed=1")
-    assert len(earlier) == 3
+    go("run", "+arms.again.seed=1", f"trainer.stack={stack}")
+    assert len(earlier) == trainers
     assert alive == []

@@ -11,10 +11,9 @@ from PIL import Image
 from kdlab.config.read import read
 from kdlab.data import load
 from kdlab.fits import weights
-from kdlab.fits.context import Context
 from kdlab.fits.plan import plan_fits
-from kdlab.hardware import choose
 from kdlab.models import MLP
+from kdlab.pipeline import context_of
 from kdlab.train import CONFIGS
 
 BASE = [
@@ -30,7 +29,8 @@ def keys(*overrides: str) -> dict[str, str]:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = compose("train", [*BASE, *overrides])
     experiment = read(config)
-    context = Context(load(experiment.data), choose(**vars(experiment.trainer)), Path())
+    load(experiment.data)
+    context = context_of(experiment, Path(), began=0.0, sweep=None)
     return {name: plan.key for name, plan in plan_fits(experiment.recipes, context).items()}
 
 
@@ -93,6 +93,7 @@ def base() -> dict[str, str]:
         ("store.folder=elsewhere", set()),
         ("store.refresh=true", set()),
         ("trainer=auto", set()),
+        ("trainer.stack=off", set()),
         ("data.fallback=digits", set()),
         ("+arms.another={}", set()),
     ],

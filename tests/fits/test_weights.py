@@ -93,27 +93,3 @@ def test_other_precisions_and_infinite_masks_are_loaded(tmp_path):
     weights.load(net, tmp_path / "weights.pt")
     assert net.weight.dtype == torch.float32
     assert net.mask.tolist() == [0, -torch.inf]
-
-
-def test_copying_again_and_again_leaves_one_file_with_the_weights(tmp_path):
-    net = nn.Linear(2, 2)
-    weights.save(net, tmp_path / "store" / "weights.pt")
-    for _ in range(2):
-        weights.copy(tmp_path / "store" / "weights.pt", tmp_path / "run" / "arm.pt")
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["arm.pt"]
-    assert weights.checksum(_loaded(tmp_path / "run" / "arm.pt")) == weights.checksum(net)
-
-
-def test_writing_over_a_copy_in_place_leaves_the_original_as_it_was(tmp_path):
-    original, of_run = tmp_path / "store" / "weights.pt", tmp_path / "run" / "arm.pt"
-    weights.save(nn.Linear(2, 2), original)
-    before = original.read_bytes()
-    weights.copy(original, of_run)
-    torch.save({}, of_run)
-    assert original.read_bytes() == before
-
-
-def _loaded(path):
-    net = nn.Linear(2, 2)
-    weights.load(net, path)
-    return net

@@ -10,13 +10,11 @@ from torch.nn.functional import cross_entropy, log_softmax, one_hot
 from kdlab.config.compose import CONFIGS
 from kdlab.config.read import read
 from kdlab.errors import ConfigError
-from kdlab.fits.context import Context
 from kdlab.fits.objective import equation_of
 from kdlab.fits.plan import plan_fits
-from kdlab.hardware import choose
 from kdlab.limits import shown
 from kdlab.losses.label_smoothing import LabelSmoothing
-from kdlab.pipeline import run
+from kdlab.pipeline import context_of, run
 
 ARM = ["+arms.smoothed.targets=truth", "+loss@arms.smoothed.loss=label_smoothing"]
 SMALL = [
@@ -62,7 +60,7 @@ def composed(*overrides: str):
 def plans_of(*overrides: str):
     experiment = read(composed(*overrides))
     experiment.data.setup()
-    return plan_fits(experiment.recipes, Context(experiment.data, choose(**vars(experiment.trainer)), Path()))
+    return plan_fits(experiment.recipes, context_of(experiment, Path(), began=0.0, sweep=None))
 
 
 def test_an_arm_of_it_depends_on_its_epsilon_and_on_no_teacher():

@@ -19,7 +19,7 @@ from kdlab.sweeps.order import teachers_first
 TINY = (
     "-m", "+experiment=dark_knowledge", "data=digits", "data.passes_per_epoch=1", "trainer=cpu",
     "model@teacher.net=mlp_30", "model@student.net=linear", "augment@teacher.augment=none", "teacher.max_epochs=1",
-    "student.max_epochs=1",
+    "student.max_epochs=1", "trainer.stack=off",
 )  # fmt: skip
 # A loss that records where it runs and, in its first step, does what its argument says.
 LOSS = """

@@ -1,0 +1,128 @@
+"""Training: one fit alone, or several of one shape at once."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from hydra.utils import instantiate
+from torch import nn
+
+from kdlab.config.experiment import StudentRecipe
+from kdlab.errors import Diverged
+from kdlab.fits.boards import mark_whole, replay
+from kdlab.fits.context import Context
+from kdlab.fits.fit import fit
+from kdlab.fits.kept import trained
+from kdlab.fits.objective import equation_of, loss_of
+from kdlab.fits.plan import Plan
+from kdlab.fits.stack import fit_stack
+from kdlab.fits.trained import Trained
+from kdlab.hashing import short_hash
+from kdlab.modules import Classifier, Distilled, Teacher
+from kdlab.modules.trained import TrainedNetwork
+
+log = logging.getLogger(__name__)
+
+
+class Task(NamedTuple):
+    """A fit to be had, and the finished fits by name, its teachers among them."""
+
+    plan: Plan
+    earlier: Mapping[str, Trained]
+
+
+def train(task: Task, context: Context) -> Trained:
+    """Train one fit alone; an interrupted one goes on.
+
+    Raises:
+        Diverged: when its loss, its weights or its logits are not finite.
+    """
+    plan, store = task.plan, context.store
+    log.info("%s: training on %d samples, content key %s", plan.name, len(plan.data.train_ids), plan.key)
+    log.info("%s: minimizes %s", plan.name, equation_of(plan.recipe))
+    resume = store.checkpoint(plan.key) if store else None
+    board, goes_on = context.board(plan.name, plan.key), resume is not None and resume.exists()
+    module = _module(task, context)
+    try:
+        epochs, seconds = fit(
+            plan.name,
+            module,
+            plan.data,
+            max_epochs=plan.recipe.max_epochs,
+            patience=plan.recipe.patience,
+            seed=plan.seed,
+            hardware=context.hardware,
+            board=board,
+            checkpoint=resume,
+        )
+    except Diverged:
+        if store:
+            store.abandon(plan.key)
+        raise
+    if goes_on:  # its event files lack the epochs before the interruption
+        replay(module.curve, board)
+    else:
+        mark_whole(board)
+    return trained(plan, module.curve, epochs=epochs, seconds=seconds, reused=False)
+
+
+def train_stack(tasks: Sequence[Task], context: Context) -> list[Trained | Diverged]:
+    """Train fits of one shape at once; return each, or why it diverged."""
+    plans = [task.plan for task in tasks]
+    log.info("%d fits are trained as one stack, on %d samples: %s", len(plans), len(plans[0].data.train_ids),
+             ", ".join(f"{plan.name} {plan.key}" for plan in plans))  # fmt: skip
+    modules = [_module(task, context) for task in tasks]
+    ended = fit_stack(
+        [plan.name for plan in plans],
+        modules,
+        plans[0].data.for_stack([plan.data.order_seed for plan in plans]),
+        max_epochs=plans[0].recipe.max_epochs,
+        patience=plans[0].recipe.patience,
+        hardware=context.hardware,
+        checkpoint=context.store.checkpoint(stack_key(tasks)) if context.store else None,
+    )
+    results: list[Trained | Diverged] = []
+    for plan, module, end in zip(plans, modules, ended, strict=True):
+        if isinstance(end, Diverged):
+            results.append(end)
+            continue
+        replay(module.curve, context.board(plan.name, plan.key))
+        results.append(trained(plan, module.curve, epochs=end[0], seconds=end[1], reused=False, stack=len(plans)))
+    return results
+
+
+def stack_key(tasks: Sequence[Task]) -> str:
+    """Return the name under which an interrupted stack of these fits is kept."""
+    return short_hash([task.plan.key for task in tasks])
+
+
+def _module(task: Task, context: Context) -> TrainedNetwork:
+    """Build what is trained: a teacher, or a student with its loss and the targets that its recipe names."""
+    plan = task.plan
+    optimizer = instantiate(plan.recipe.optimizer, _convert_="all")
+    schedule = instantiate(plan.recipe.schedule, _convert_="all")
+    if not isinstance(plan.recipe, StudentRecipe):
+        return Classifier(plan.net, optimizer=optimizer, schedule=schedule)
+    return Distilled(
+        plan.net,
+        loss=loss_of(plan.recipe),
+        teacher=_teacher(task, plan.recipe, context),
+        soft=plan.recipe.learns_from.soft,
+        optimizer=optimizer,
+        schedule=schedule,
+    )
+
+
+def _teacher(task: Task, recipe: StudentRecipe, context: Context) -> Teacher | None:
+    """Return the source of a student's targets: its teacher, or the data's Bayes rule; None for the labels.
+
+    Its logits are looked up where the inputs never change, and computed for each batch where they are augmented.
+    """
+    live = not isinstance(task.plan.data.augment, nn.Identity)
+    match recipe.learns_from.source:
+        case "teacher":
+            return context.teacher(task.earlier[recipe.teacher[0]], live=live)
+        case "bayes":
+            return context.bayes_teacher(live=live)
+        case "labels":
+            return None

@@ -1,0 +1,105 @@
+"""Training ahead: the fits of many points that are of one shape, at once, before the points are put together.
+
+A point then finds its fits in the store. What cannot be stacked, and what fails here, is left to the points themselves.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from kdlab.config.compose import ComposedConfig
+from kdlab.config.read import read
+from kdlab.config.recipes import generations
+from kdlab.data import ClassificationData, load
+from kdlab.errors import KdlabError
+from kdlab.fits.context import Context
+from kdlab.fits.obtain import obtain_all
+from kdlab.fits.plan import Plan, plan_fits
+from kdlab.fits.stackable import stacks
+from kdlab.fits.train import Task
+from kdlab.fits.trained import Trained
+from kdlab.pipeline import context_of
+
+
+class _Fit(NamedTuple):
+    """One of the distinct fits of many points, and the fits of the same point by name, its teachers among them."""
+
+    plan: Plan
+    of_point: dict[str, Plan]
+
+
+def train_ahead(configs: Iterable[ComposedConfig], sweep: Path, *, share: int = 0, shares: int = 1) -> None:
+    """Train one share of the stacks of these points, and the teachers that it needs.
+
+    Every process that takes a share plans all points, so that all agree on who trains what. A teacher that another
+    process is training is waited for.
+
+    Args:
+        configs: of the points, as composed.
+        sweep: the sweep's folder.
+        share: which share, from 0.
+        shares: how many there are.
+    """
+    for context, fits in _planned(configs, sweep):
+        had: dict[str, Trained] = {}
+        for generation in fits:
+            plans = {fit.plan.key: fit for fit in generation}
+            together = [group for group in stacks([fit.plan for fit in plans.values()], context) if len(group) > 1]
+            for group in together:
+                mine = group[len(group) * share // shares : len(group) * (share + 1) // shares]
+                tasks = [_task(plans[plan.key], context, had) for plan in mine]
+                _obtained([task for task in tasks if task], context)
+        context.forget_teachers()
+
+
+def _planned(configs: Iterable[ComposedConfig], sweep: Path) -> Iterator[tuple[Context, list[list[_Fit]]]]:
+    """Yield the distinct fits of the points, by generation, for each data set, device and store that they name."""
+    contexts: dict[str, Context] = {}
+    found: dict[str, dict[int, dict[str, _Fit]]] = defaultdict(lambda: defaultdict(dict))
+    data: dict[str, ClassificationData] = {}
+    for config in configs:
+        try:
+            experiment = read(config, in_sweep=True)
+            of_data = repr(experiment.config["data"])
+            if of_data not in data:
+                data[of_data] = load(experiment.data)
+            if type(data[of_data]) is type(experiment.data):
+                experiment = replace(experiment, data=data[of_data])
+            else:  # another data set stands in for it
+                experiment = read(config, data[of_data], in_sweep=True)
+            place = repr((of_data, experiment.trainer, experiment.store))
+            if place not in contexts:
+                contexts[place] = context_of(experiment, sweep, began=0.0, sweep=sweep)
+            plans = plan_fits(experiment.recipes, contexts[place])
+        except KdlabError:  # the point itself will say so
+            continue
+        for number, names in enumerate(generations(experiment.recipes)):
+            for name in names:
+                found[place][number].setdefault(plans[name].key, _Fit(plans[name], plans))
+    for place, context in contexts.items():
+        yield context, [list(fits.values()) for _, fits in sorted(found[place].items())]
+
+
+def _task(fit: _Fit, context: Context, had: dict[str, Trained]) -> Task | None:
+    """Return a fit with its teachers, which are trained if need be; None if that failed."""
+    earlier: dict[str, Trained] = {}
+    for name in fit.plan.recipe.teacher:
+        plan = fit.of_point[name]
+        if plan.key not in had:
+            task = _task(_Fit(plan, fit.of_point), context, had)
+            (result,) = _obtained([task], context) if task else (None,)
+            if not isinstance(result, Trained):
+                return None
+            had[plan.key] = result
+        earlier[name] = had[plan.key]
+    return Task(fit.plan, earlier)
+
+
+def _obtained(tasks: list[Task], context: Context) -> list[Trained | str]:
+    results = obtain_all(tasks, context)
+    for result in results:
+        if isinstance(result, Trained) and not result.record.reused:
+            context.mark_ahead(result.record.key)
+    return results

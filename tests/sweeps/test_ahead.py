@@ -1,0 +1,95 @@
+"""Training ahead of a sweep: each distinct fit once, in stacks, shared among slots; points find them in the store."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from kdlab.pipeline import run
+from kdlab.results import Results, read
+from kdlab.store import Store
+from kdlab.sweeps.ahead import train_ahead
+from kdlab.train import CONFIGS
+
+TINY = (
+    "data=blobs", "data.classes=3", "trainer=cpu", "trainer.precision=32-true", "name=x", "model@teacher.net=mlp_4",
+    "model@student.net=mlp_4", "teacher.max_epochs=1", "student.max_epochs=2", "data.train_samples=200",
+    "data.test_samples=100", "+arms.baseline.targets=truth", "+arms.distilled={}", "figures=false",
+)  # fmt: skip
+GRID = [f"loss.temperature={t} optimizer.lr={lr}".split() for t in (1, 4, 9) for lr in (0.01, 0.03)]
+
+
+def points(*extra: str, grid: list[list[str]] = GRID) -> list[Any]:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return [compose("train", [*TINY, *point, *extra]) for point in grid]
+
+
+def stacked() -> dict[str, int]:
+    """Return for each fit in the store with how many it was trained."""
+    return {entry.key: entry.metrics()["stack"] for entry in Store(Path("outputs/store")).entries()}
+
+
+def put_together(configs: list[Any]) -> list[Results]:
+    return [
+        run(config, Path("sweep") / str(number), sweep=Path("sweep")).results for number, config in enumerate(configs)
+    ]
+
+
+def test_the_distinct_fits_of_all_points_are_trained_in_one_stack_after_their_teacher():
+    train_ahead(points(), Path("sweep"))
+    assert sorted(stacked().values()) == [1] + [8] * 8  # a teacher; two baselines, six distilled students
+    fits = [fit for results in put_together(points()) for fit in results.fits]
+    claimed = [fit.key for fit in fits if not fit.reused]
+    assert sorted(claimed) == sorted(stacked())  # each fit is new in one point, and reused in the others
+    assert {fit.key: fit.stack for fit in fits} == stacked()
+    assert not list(Path("sweep/.ahead").iterdir())
+    assert not (Path("sweep") / "checkpoints").exists()
+
+
+def test_shares_make_up_the_whole_and_nothing_twice():
+    train_ahead(points(), Path("sweep"), share=1, shares=2)
+    assert sorted(stacked().values()) == [1] + [4] * 4
+    first = stacked()
+    train_ahead(points(), Path("sweep"), share=0, shares=2)
+    assert sorted(stacked().values()) == [1] + [4] * 8
+    assert first.items() <= stacked().items()
+
+
+def test_several_teachers_each_teach_their_own_students_in_one_stack():
+    # Other blobs for other seeds would be other data.
+    grid = [[f"seed={seed}", "data.sample_seed=0", f"loss.temperature={t}"] for seed in (0, 1) for t in (1, 4)]
+    train_ahead(points(grid=grid), Path("sweep"))
+    assert sorted(stacked().values()) == [2] * 2 + [6] * 6
+    found = put_together(points(grid=grid))
+    assert {fit.key: fit.stack for results in found for fit in results.fits} == stacked()
+
+
+def test_a_wrong_point_costs_the_others_nothing():
+    grid = [["loss.temperature=1"], ["loss.temperature=0"], ["student.max_epochs=none"], ["loss.temperature=4"]]
+    train_ahead(points(grid=grid), Path("sweep"))
+    assert sorted(stacked().values()) == [1, 3, 3, 3]
+
+
+@pytest.mark.parametrize("reason", ["trainer.stack=off", "model@student.net=mlp_800"])
+def test_what_is_not_stacked_is_left_to_the_points(reason):
+    train_ahead(points(reason), Path("sweep"))
+    assert stacked() == {}
+
+
+def test_a_sweep_on_the_command_line_is_trained_ahead_in_its_slots_and_found_again(kdlab_train, tmp_path):
+    command = (
+        "-m", "+experiment=blobs_targets", *TINY[:9], "data.train_samples=200", "data.test_samples=100", "name=x",
+        "loss.temperature=1,4,9", "optimizer.lr=0.01,0.03", "hydra.launcher.slots=2",
+    )  # fmt: skip
+    done = kdlab_train(*command)
+    assert done.returncode == 0, done.stderr
+    (sweep,) = (tmp_path / "outputs" / "x").iterdir()
+    logs = [path.read_text() for path in sorted(sweep.glob("ahead_*.log"))]
+    assert len(logs) == 2
+    assert all("are trained as one stack" in log for log in logs)
+    results = [read(sweep / str(number) / "results.json") for number in range(6)]
+    assert all(fit.stack > 1 for found in results for fit in found.fits if fit.arm != "teacher")
+    again = kdlab_train(*command)
+    assert "6/6 done, 6 reused" in again.stderr + again.stdout
+    assert "can be trained at once" not in again.stderr + again.stdout
