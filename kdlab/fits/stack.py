@@ -44,7 +44,6 @@ def fit_stack(
 
     Raises:
         KeyboardInterrupt: on Ctrl-C.
-        Terminated: on SIGTERM.
     """
     name = f"{len(students)} students"
     module, each_epoch = Stacked(students, patience=patience), CheckpointEachEpoch(checkpoint)

@@ -44,8 +44,11 @@ def stacks(plans: Sequence[Plan], context: Context) -> list[list[Plan]]:
 
 def _largest(group: Sequence[Plan], context: Context) -> int:
     """Return how many of these fits are trained at once, and log why they are not, where that is so."""
-    plan, asked = group[0], context.stack
+    plan, asked, device = group[0], context.stack, context.hardware.device
     if len(group) == 1 or asked == "off" or context.hardware.devices > 1:
+        return 1
+    if asked == "auto" and device.type == "cpu" and (slow := _slow_on_cpu(plan.net)):
+        log.info("%s: trained one by one, which is faster on a CPU for %s", _names(group), slow)
         return 1
     inputs = plan.data.scale(plan.data.train.inputs[: plan.data.batch_size])[:4]
     if problem := _refusal(plan.net, inputs):
@@ -53,18 +56,18 @@ def _largest(group: Sequence[Plan], context: Context) -> int:
         return 1
     if asked != "auto":
         return int(asked)
+    free = CPU_BYTES if device.type == "cpu" else torch.cuda.mem_get_info(device)[0] // 2
     parameters = sum(p.numel() for p in plan.net.parameters())
-    if context.hardware.device.type == "cpu":
-        if parameters > LARGEST_ON_CPU:
-            log.info(
-                "%s: trained one by one, which is faster on a CPU for %s parameters", _names(group), f"{parameters:,}"
-            )
-            return 1
-        free = CPU_BYTES
-    else:
-        free = torch.cuda.mem_get_info(context.hardware.device)[0] // 2
     # Weights, gradients, two moments and a copy; activations and their gradients.
     return max(1, free // (4 * (5 * parameters + 2 * _activations(plan.net, inputs) * plan.data.batch_size)))
+
+
+def _slow_on_cpu(net: nn.Module) -> str | None:
+    """Return what makes a stack of this network slower on a CPU than one by one; None for nothing."""
+    if any(isinstance(part, CONVOLUTIONS) for part in net.modules()):
+        return "convolutions"
+    parameters = sum(p.numel() for p in net.parameters())
+    return f"{parameters:,} parameters" if parameters > LARGEST_ON_CPU else None
 
 
 def _names(group: Sequence[Plan]) -> str:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from lightning import LightningModule
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
@@ -20,8 +19,12 @@ from torch.optim import Optimizer
 
 from kdlab.data import Batch
 from kdlab.losses.terms import at_least_float32
-from kdlab.modules.stacked_losses import StackedLosses
+from kdlab.modules.epoch import EpochSums, full_precision
+from kdlab.modules.stacked_losses import StackedLosses, cross_entropies
 from kdlab.modules.trained import TrainedNetwork, divergence
+
+# What a checkpoint holds of each student besides its weights and its curve.
+OF_STUDENTS = ("stopped", "diverged", "best_epochs", "best_accuracies", "best")
 
 
 class Stacked(LightningModule):
@@ -79,8 +82,7 @@ class Stacked(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Reset the epoch's sums; note the learning rates and the time."""
-        self._sums: dict[str, Tensor] = {}
-        self._count = 0
+        self._sums = EpochSums()
         groups = self.optimizers().param_groups  # type: ignore[union-attr]
         self._learning_rates = [float(groups[self._group_of[student]]["lr"]) for student in range(self.size)]
         self._start = time.perf_counter()
@@ -92,7 +94,7 @@ class Stacked(LightningModule):
         for batch in batches:
             self._own_batches = batch.ids.ndim == 2
             logits = self(batch.inputs)
-            with self._full_precision():
+            with full_precision(self.device):
                 means = self.losses(logits, batch)
                 right = (logits.detach().argmax(dim=-1) == batch.labels).float().mean(dim=-1)
             for parameter in self.net.parameters():
@@ -103,11 +105,8 @@ class Stacked(LightningModule):
             optimizer.step()  # type: ignore[union-attr]
             schedule.step()  # type: ignore[union-attr]
             torch.clear_autocast_cache()
-            self._add(means | {"accuracy": right}, batch.labels.shape[-1])
+            self._sums.add(means | {"accuracy": right}, batch.labels.shape[-1])
         self._own_batches = False
-
-    def _full_precision(self) -> torch.autocast:
-        return torch.autocast(self.device.type, enabled=False)
 
     def _hand_out_gradients(self) -> None:
         """Give each slice its part of the gradient, once: backward adds to the same tensors in every step."""
@@ -121,16 +120,10 @@ class Stacked(LightningModule):
             for piece in pieces:
                 piece.grad = None
 
-    def _add(self, means: dict[str, Tensor], size: int) -> None:
-        for name, value in means.items():
-            total = value.detach() * size
-            self._sums[name] = self._sums[name] + total if name in self._sums else total
-        self._count += size
-
     def on_train_epoch_end(self) -> None:
         """Note the epoch's means of each student, and stop those whose loss is not finite."""
-        means = {f"train/{name}": (total / self._count).tolist() for name, total in self._sums.items()}
-        speed = self._count / (time.perf_counter() - self._start)
+        means = {f"train/{name}": mean.tolist() for name, mean in self._sums.means().items()}
+        speed = self._sums.count / (time.perf_counter() - self._start)
         for student in range(self.size):
             if student in self.diverged or self.stopped[student] not in (None, self.current_epoch + 1):
                 continue
@@ -171,10 +164,10 @@ class Stacked(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add up cross-entropy, right answers and samples, separately for seen and unseen classes, in float32."""
-        with self._full_precision():
+        with full_precision(self.device):
             logits = self(batch.inputs)
             labels = batch.labels.expand(self.size, -1)  # (S, B)
-            loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").unflatten(0, labels.shape)
+            loss = cross_entropies(logits, labels)
             right = (logits.argmax(dim=-1) == labels).float()
             unseen = torch.isin(batch.labels, self._held_out).float()
             figures = torch.stack([loss.float(), right, torch.ones_like(right)], dim=2)  # (S, B, 3)
@@ -222,9 +215,6 @@ class Stacked(LightningModule):
         self.curves = checkpoint["curve"]
         for name, value in checkpoint["students"].items():
             setattr(self, name, value)
-
-
-OF_STUDENTS = ("stopped", "diverged", "best_epochs", "best_accuracies", "best")
 
 
 def stacked(nets: Sequence[nn.Module]) -> nn.Module:

@@ -95,7 +95,7 @@ class _Group:
         dims = (0, 0, None if answers is None or answers.ndim == 2 else 0, None if classes.ndim == 1 else 0)
         terms = vmap(self._terms, in_dims=dims)(self.numbers, logits, answers, classes)
         if chosen:
-            terms["hard_loss"] = _cross_entropy(logits.detach(), batch.labels)
+            terms["hard_loss"] = cross_entropies(logits.detach(), batch.labels).mean(dim=1)
         return terms
 
     def _terms(self, numbers: dict[str, Tensor], logits: Tensor, answers: Tensor | None, classes: Tensor) -> Any:
@@ -115,10 +115,11 @@ class _Group:
         return torch.stack([self.teachers[which](_of(batch, index)) for index, which in enumerate(self.which.tolist())])
 
 
-def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+def cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross-entropy (S, B) of logits (S, B, C) with the labels, (B,) for all students or (S, B)."""
     labels = labels.expand(logits.shape[:2])
     loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
-    return loss.unflatten(0, labels.shape).mean(dim=1)
+    return loss.unflatten(0, labels.shape)
 
 
 def _of(batch: Batch, members: Any) -> Batch:

@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from kdlab.data import Batch
 from kdlab.errors import Diverged
 from kdlab.losses.terms import at_least_float32
+from kdlab.modules.epoch import EpochSums, full_precision
 
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
 MakeSchedule = Callable[[Optimizer, int], LRScheduler]
@@ -67,8 +68,7 @@ class TrainedNetwork(LightningModule, ABC):
 
     def on_train_epoch_start(self) -> None:
         """Reset the epoch's sums; note the learning rate and the time."""
-        self._sums: dict[str, Tensor] = {}
-        self._count = 0
+        self._sums = EpochSums()
         self._learning_rate = float(self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
         self._start = time.perf_counter()
 
@@ -77,7 +77,7 @@ class TrainedNetwork(LightningModule, ABC):
         optimizer, schedule = self.optimizers(), self.lr_schedulers()
         for batch in batches:
             logits = at_least_float32(self.net(batch.inputs))
-            with self._full_precision():
+            with full_precision(self.device):
                 losses = self.losses(logits, batch)
             optimizer.zero_grad()  # type: ignore[union-attr]
             self.manual_backward(losses["loss"])
@@ -86,17 +86,7 @@ class TrainedNetwork(LightningModule, ABC):
             # Before Lightning 2.6, autocast keeps casts of the weights, which are stale now.
             torch.clear_autocast_cache()
             right = (logits.detach().argmax(dim=1) == batch.labels).float().mean()
-            self._add(losses | {"accuracy": right}, len(batch.labels))
-
-    def _full_precision(self) -> torch.autocast:
-        """Suspend bf16 autocast, under which a matrix product in a loss or a count would keep 8 bits."""
-        return torch.autocast(self.device.type, enabled=False)
-
-    def _add(self, means: dict[str, Tensor], size: int) -> None:
-        for name, value in means.items():
-            total = value.detach() * size
-            self._sums[name] = self._sums[name] + total if name in self._sums else total
-        self._count += size
+            self._sums.add(losses | {"accuracy": right}, len(batch.labels))
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's means, its learning rate and its speed.
@@ -104,10 +94,10 @@ class TrainedNetwork(LightningModule, ABC):
         Raises:
             Diverged: when the loss is not finite.
         """
-        means = {name: self._over_devices(total / self._count) for name, total in self._sums.items()}
+        means = {name: self._over_devices(mean) for name, mean in self._sums.means().items()}
         if not means["loss"].isfinite():
             raise Diverged(divergence("loss", float(means["loss"]), self.current_epoch + 1))
-        samples = self._count * self.trainer.world_size
+        samples = self._sums.count * self.trainer.world_size
         self._log(
             {f"train/{name}": mean for name, mean in means.items()}
             | {
@@ -132,7 +122,7 @@ class TrainedNetwork(LightningModule, ABC):
 
         In float32 whatever the training's precision, so that a curve shows what the rows of the results will.
         """
-        with self._full_precision():
+        with full_precision(self.device):
             logits = at_least_float32(self.net(batch.inputs))
             loss = F.cross_entropy(logits, batch.labels, reduction="none")
             right = (logits.argmax(dim=1) == batch.labels).float()

@@ -34,13 +34,13 @@ class Halting(nn.Linear):
         return super().forward(inputs) * (2 if inputs.sum() * self.weight.sum() > 0 else 1)
 
 
-def composed(*overrides: str) -> Any:
+def composed(*overrides: str, base: tuple[str, ...] = BLOBS) -> Any:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return compose("train", [*BLOBS, *overrides])
+        return compose("train", [*base, *overrides])
 
 
-def groups(*overrides: str) -> list[list[str]]:
-    experiment = read_config(composed(*overrides))
+def groups(*overrides: str, base: tuple[str, ...] = BLOBS) -> list[list[str]]:
+    experiment = read_config(composed(*overrides, base=base))
     load(experiment.data)
     context = context_of(experiment, Path(), began=0.0, sweep=None)
     plans = plan_fits(experiment.recipes, context)
@@ -78,6 +78,15 @@ def rows(results: Results) -> dict[tuple[str, ...], float]:
 def test_fits_that_differ_in_numbers_and_targets_are_stacked_and_others_are_not(override, apart):
     expected = [["a", "b"], ["other"]] if apart else [["a", "b", "other"]]
     assert groups("+arms.a={}", "+arms.b.loss.temperature=2", override) == expected
+
+
+def test_convolutions_are_stacked_on_a_cpu_only_where_that_is_asked_for(caplog):
+    caplog.set_level("INFO")
+    base = ("data=digits", "trainer=cpu", "name=x", "model@teacher.net=mlp_4", "model@student.net=cnn_mnist_student")
+    cnn = ("+arms.a={}", "+arms.b.seed=7")
+    assert groups(*cnn, base=base) == [["a"], ["b"]]
+    assert "a, b: trained one by one, which is faster on a CPU for convolutions" in caplog.text
+    assert groups(*cnn, "trainer.stack=2", base=base) == [["a", "b"]]
 
 
 @pytest.mark.parametrize(
