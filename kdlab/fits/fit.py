@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import Callback, Trainer
+from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -64,8 +64,42 @@ def fit(
         Diverged: when the loss is no longer finite.
         KeyboardInterrupt: on Ctrl-C.
     """
+    data.setup()
     with _handed_over_by(checkpoint, hardware) as path:
-        return _fit(name, module, data, max_epochs, seed, hardware, board, patience, path)
+        best, each_epoch = BestEpoch(), CheckpointEachEpoch(path)
+        stop = EarlyStopping("val/accuracy_seen", mode="max", patience=patience or 0)
+        callbacks = [Quiet(), SeedEachEpoch(seed), FitProgress(name), *([] if patience is None else [best, stop])]
+        shutil.rmtree(board, ignore_errors=True)
+        trainer = trainer_for(data, max_epochs, [*callbacks, each_epoch], hardware, board)
+        seconds = run(name, trainer, module, data, each_epoch)
+        epochs = _hand_over(module, best, each_epoch) if hardware.devices > 1 else trainer.current_epoch
+    _finish(name, module, data, hardware, None if patience is None else best)
+    return epochs, seconds
+
+
+def run(
+    name: str, trainer: Trainer, module: LightningModule, data: ClassificationData, each_epoch: CheckpointEachEpoch
+) -> float:
+    """Train from the checkpoint, if there is one; return the seconds that it took in all."""
+    start = time.perf_counter()
+    with warnings.catch_warnings(), stops_named(name):
+        ignore_warnings()
+        trainer.fit(module.train(), datamodule=data, ckpt_path=each_epoch.found(name, module))
+    return each_epoch.earlier_seconds + time.perf_counter() - start
+
+
+def _finish(
+    name: str, module: TrainedNetwork, data: ClassificationData, hardware: Hardware, best: BestEpoch | None
+) -> None:
+    """Go back to the best epoch where there is one, and free what training needed."""
+    if best:
+        module.net.load_state_dict(best.weights)
+        log.info("%s: epoch %d had the highest validation accuracy, %.2f%%", name, best.epoch, 100 * best.accuracy)
+    with stops_named(name):
+        check_finite(module, data, hardware.device)
+    data.trainer = module.trainer = None  # would keep the best epoch's weights and all of Lightning's loops alive
+    module.net.cpu().eval()
+    module.curve = [(epoch, figure, float(value)) for epoch, figure, value in module.curve]
 
 
 @contextmanager
@@ -76,41 +110,6 @@ def _handed_over_by(checkpoint: Path | None, hardware: Hardware) -> Iterator[Pat
     else:
         with tempfile.TemporaryDirectory() as scratch:
             yield Path(scratch) / "epoch.ckpt"
-
-
-def _fit(
-    name: str,
-    module: TrainedNetwork,
-    data: ClassificationData,
-    max_epochs: int,
-    seed: int,
-    hardware: Hardware,
-    board: Path,
-    patience: int | None,
-    checkpoint: Path | None,
-) -> tuple[int, float]:
-    data.setup()
-    best, each_epoch = BestEpoch(), CheckpointEachEpoch(checkpoint)
-    selection = [] if patience is None else [best, EarlyStopping("val/accuracy_seen", mode="max", patience=patience)]
-    callbacks = [Quiet(), SeedEachEpoch(seed), FitProgress(name), *selection, each_epoch]
-    shutil.rmtree(board, ignore_errors=True)
-    trainer = trainer_for(data, max_epochs, callbacks, hardware, board)
-    start = time.perf_counter()
-    with warnings.catch_warnings(), stops_named(name):
-        ignore_warnings()
-        trainer.fit(module.train(), datamodule=data, ckpt_path=each_epoch.found(name, module))
-    epochs, seconds = trainer.current_epoch, each_epoch.earlier_seconds + time.perf_counter() - start
-    if hardware.devices > 1:
-        epochs = _hand_over(module, best, each_epoch)
-    if patience is not None:
-        module.net.load_state_dict(best.weights)
-        log.info("%s: epoch %d had the highest validation accuracy, %.2f%%", name, best.epoch, 100 * best.accuracy)
-    with stops_named(name):
-        check_finite(module, data, hardware.device)
-    data.trainer = module.trainer = None  # would keep the best epoch's weights and all of Lightning's loops alive
-    module.net.cpu().eval()
-    module.curve = [(epoch, figure, float(value)) for epoch, figure, value in module.curve]
-    return epochs, seconds
 
 
 def check_finite(module: TrainedNetwork, data: ClassificationData, device: torch.device) -> None:

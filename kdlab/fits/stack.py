@@ -1,15 +1,13 @@
 """Several fits of one shape, trained at once as one stack (`kdlab.modules.stacked`)."""
 
 import logging
-import time
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from kdlab.data import ClassificationData
 from kdlab.errors import Diverged
-from kdlab.fits.callbacks import CheckpointEachEpoch, Quiet, SeedEachEpoch, ignore_warnings
-from kdlab.fits.fit import check_finite, stops_named, trainer_for
+from kdlab.fits.callbacks import CheckpointEachEpoch, Quiet, SeedEachEpoch
+from kdlab.fits.fit import check_finite, run, stops_named, trainer_for
 from kdlab.fits.progress import FitProgress
 from kdlab.hardware import Hardware
 from kdlab.modules.stacked import Stacked
@@ -49,11 +47,7 @@ def fit_stack(
     module, each_epoch = Stacked(students, patience=patience), CheckpointEachEpoch(checkpoint)
     callbacks = [Quiet(), SeedEachEpoch(data.order_seed), FitProgress(name), each_epoch]
     trainer = trainer_for(data, max_epochs, callbacks, hardware, board=None)
-    start = time.perf_counter()
-    with warnings.catch_warnings(), stops_named(name):
-        ignore_warnings()
-        trainer.fit(module.train(), datamodule=data, ckpt_path=each_epoch.found(name, module))
-    seconds = (each_epoch.earlier_seconds + time.perf_counter() - start) / len(students)
+    seconds = run(name, trainer, module, data, each_epoch) / len(students)
     data.trainer = None
     return [
         _ended(student_name, student, module, index, data, hardware, (trainer.current_epoch, seconds))
