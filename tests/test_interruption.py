@@ -26,13 +26,10 @@ RUN = (
     "teacher.max_epochs=20", "student.max_epochs=20", "student.net.hidden_dropout=0.2",
     "augment@student.augment=jitter", "student.patience=30", "data.passes_per_epoch=3", "figures=false",
 )  # fmt: skip
-# Without stacks: where a sweep's process is killed, the fits of its stack may be trained in other company, and differ
-# by rounding (docs/trust.md).
 SWEEP = (
     "-m", "+experiment=dark_knowledge", "data=digits", "trainer=cpu", "data.passes_per_epoch=1",
     "model@teacher.net=mlp_64", "model@student.net=mlp_30", "teacher.max_epochs=8", "student.max_epochs=10",
     "loss.temperature=1,20", "seed=0,1", "hydra.launcher.slots=2",
-    "trainer.stack=off",
 )  # fmt: skip
 
 

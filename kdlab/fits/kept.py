@@ -1,7 +1,10 @@
 """A finished fit: its record, and its entry in the store, written whole and found again."""
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from kdlab.curves import Point, write_curve
 from kdlab.files import write_json
@@ -9,8 +12,12 @@ from kdlab.fits import weights
 from kdlab.fits.plan import Plan
 from kdlab.fits.trained import Trained
 from kdlab.fits.weights import CheckpointError
+from kdlab.hashing import short_hash
 from kdlab.results import Fit
 from kdlab.store import Entry, Store
+
+# Beside a stack's checkpoint: the keys of its fits.
+STACK = "stack.json"
 
 
 def intact(plan: Plan, store: Store) -> Entry | None:
@@ -42,6 +49,25 @@ def keep(plan: Plan, fit: Trained, store: Store) -> None:
         write_json(plan.contents, folder / "config.json")
         write_json(metrics, folder / "metrics.json")
         write_curve(fit.curve, folder / "curves.csv")
+
+
+def note_stack(keys: Sequence[str], checkpoint: Path) -> None:
+    """Write down, beside the checkpoint of a stack, which fits it trains, in their order."""
+    write_json(list(keys), checkpoint.with_name(STACK))
+
+
+def interrupted_stacks(store: Store) -> Iterator[list[str]]:
+    """Yield the keys of the fits of each stack that was cut off and has a checkpoint to go on from."""
+    for folder in store.interrupted():
+        with suppress(OSError, ValueError):  # no stack, or one that another process has just finished
+            keys = json.loads((folder / STACK).read_text())
+            if store.is_cut_off(folder.name) and folder.name == stack_key(keys):
+                yield keys
+
+
+def stack_key(keys: Sequence[str]) -> str:
+    """Return the name under which a stack of fits with these keys is kept while it is unfinished."""
+    return short_hash(list(keys))
 
 
 def trained(

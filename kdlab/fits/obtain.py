@@ -11,10 +11,10 @@ from kdlab.errors import Diverged, KdlabError
 from kdlab.fits import weights
 from kdlab.fits.boards import replay
 from kdlab.fits.context import Context
-from kdlab.fits.kept import intact, keep, trained
+from kdlab.fits.kept import intact, interrupted_stacks, keep, stack_key, trained
 from kdlab.fits.plan import Plan
 from kdlab.fits.stackable import stacks
-from kdlab.fits.train import Task, stack_key, train, train_stack
+from kdlab.fits.train import Task, train, train_stack
 from kdlab.fits.trained import Trained
 from kdlab.outcome import stage
 
@@ -58,19 +58,32 @@ def obtain_all(tasks: Sequence[Task], context: Context) -> list[Trained | str]:
         StoreError: when the store cannot be written to.
     """
     results: dict[int, Trained | str] = {}
-    new: dict[str, Task] = {}
+    distinct: dict[str, Task] = {}
     for task in tasks:
         if lost := [teacher for teacher in task.plan.recipe.teacher if teacher not in task.earlier]:
             results[id(task)] = f"{task.plan.name}: not trained, since {lost[0]} failed"
-        elif not (context.store and context.store.entry(task.plan.key).folder.is_dir()):
-            new.setdefault(task.plan.key, task)
+        else:
+            distinct.setdefault(task.plan.key, task)
+    for together in _trained_together(distinct, context):
+        for task, result in zip(together, _obtain_stack(together, context), strict=True):
+            results[id(task)] = result
+    return [results[id(task)] if id(task) in results else _obtain_one(task, context) for task in tasks]
+
+
+def _trained_together(tasks: Mapping[str, Task], context: Context) -> Iterator[list[Task]]:
+    """Yield the tasks, given by their keys, that are to be trained in one stack.
+
+    A stack that was cut off goes on in the company that it had, so that it ends with the same weights, bit for bit.
+    """
+    new = {key: task for key, task in tasks.items() if not (context.store and context.store.has(key))}
+    for keys in interrupted_stacks(context.store) if context.store else ():
+        if new.keys() & keys and tasks.keys() >= set(keys):
+            yield [tasks[key] for key in keys]
+            new = {key: task for key, task in new.items() if key not in keys}
     of_plan = {id(task.plan): task for task in new.values()}
     for group in stacks([task.plan for task in new.values()], context):
         if len(group) > 1:
-            together = [of_plan[id(plan)] for plan in group]
-            for task, result in zip(together, _obtain_stack(together, context), strict=True):
-                results[id(task)] = result
-    return [results[id(task)] if id(task) in results else _obtain_one(task, context) for task in tasks]
+            yield [of_plan[id(plan)] for plan in group]
 
 
 def _obtain_one(task: Task, context: Context) -> Trained | str:
@@ -91,7 +104,8 @@ def _obtain_stack(tasks: Sequence[Task], context: Context) -> list[Trained | str
     """Return fits of one shape, trained at once; one by one where the stack fails for a reason of its own."""
     try:
         with stage("stack"), _all_locked(tasks, context):
-            results: list[Trained | str | None] = [_reused(task.plan, context) for task in tasks]
+            goes_on = context.store and context.store.is_cut_off(_key_of(tasks))
+            results: list[Trained | str | None] = [None if goes_on else _reused(task.plan, context) for task in tasks]
             missing = [index for index, result in enumerate(results) if result is None]
             if len(missing) > 1:
                 for index, result in zip(missing, _trained_at_once([tasks[i] for i in missing], context), strict=True):
@@ -108,6 +122,10 @@ def _obtain_stack(tasks: Sequence[Task], context: Context) -> list[Trained | str
     return [result or _obtain_one(task, context) for task, result in zip(tasks, results, strict=True)]
 
 
+def _key_of(tasks: Sequence[Task]) -> str:
+    return stack_key([task.plan.key for task in tasks])
+
+
 @contextmanager
 def _all_locked(tasks: Sequence[Task], context: Context) -> Iterator[None]:
     with ExitStack() as locks:
@@ -117,7 +135,7 @@ def _all_locked(tasks: Sequence[Task], context: Context) -> Iterator[None]:
 
 
 def _trained_at_once(tasks: Sequence[Task], context: Context) -> list[Trained | str]:
-    key = stack_key(tasks)
+    key = _key_of(tasks)
     with context.locked(key, "the stack"):
         ended = train_stack(tasks, context)
         results: list[Trained | str] = [

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from hydra.utils import instantiate
@@ -12,14 +13,14 @@ from kdlab.errors import Diverged
 from kdlab.fits.boards import mark_whole, replay
 from kdlab.fits.context import Context
 from kdlab.fits.fit import fit
-from kdlab.fits.kept import trained
+from kdlab.fits.kept import note_stack, stack_key, trained
 from kdlab.fits.objective import equation_of, loss_of
 from kdlab.fits.plan import Plan
 from kdlab.fits.stack import fit_stack
 from kdlab.fits.trained import Trained
-from kdlab.hashing import short_hash
 from kdlab.modules import Classifier, Distilled, Teacher
 from kdlab.modules.trained import TrainedNetwork
+from kdlab.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ def train_stack(tasks: Sequence[Task], context: Context) -> list[Trained | Diver
         max_epochs=plans[0].recipe.max_epochs,
         patience=plans[0].recipe.patience,
         hardware=context.hardware,
-        checkpoint=context.store.checkpoint(stack_key(tasks)) if context.store else None,
+        checkpoint=_checkpoint(plans, context.store),
     )
     results: list[Trained | Diverged] = []
     for plan, module, end in zip(plans, modules, ended, strict=True):
@@ -91,9 +92,14 @@ def train_stack(tasks: Sequence[Task], context: Context) -> list[Trained | Diver
     return results
 
 
-def stack_key(tasks: Sequence[Task]) -> str:
-    """Return the name under which an interrupted stack of these fits is kept."""
-    return short_hash([task.plan.key for task in tasks])
+def _checkpoint(plans: Sequence[Plan], store: Store | None) -> Path | None:
+    """Return the file from which a stack goes on if it is cut off, beside a note of its fits."""
+    if store is None:
+        return None
+    keys = [plan.key for plan in plans]
+    checkpoint = store.checkpoint(stack_key(keys))
+    note_stack(keys, checkpoint)
+    return checkpoint
 
 
 def _module(task: Task, context: Context) -> TrainedNetwork:

@@ -2,7 +2,8 @@
 
     outputs/store/<key>/                a finished fit: weights.pt, config.json, metrics.json, curves.csv, SHA256SUMS;
                                         of a teacher also its logits for the training set, once a student needed them
-    outputs/store/.unfinished/<key>/    the checkpoint from which an interrupted fit resumes
+    outputs/store/.unfinished/<key>/    the checkpoint from which an interrupted fit resumes; of a stack also the keys
+                                        of its fits
     outputs/store/.locks/<key>.lock     locked by the process that trains the fit
 
 A rename publishes an entry, so that no process sees a half-written one. SHA256SUMS (as `sha256sum -c` reads it) shows
@@ -26,6 +27,7 @@ from kdlab.store.entry import FILES, LOGITS, Entry, size_of
 
 __all__ = ["FILES", "LOGITS", "SUMS", "Entry", "Store", "StoreError", "size_of"]
 
+CHECKPOINT = "epoch.ckpt"
 KEY = re.compile("[0-9a-f]{16}")
 # Put before the name of a folder that is being removed, by the process that has locked its key.
 REMOVED = ".removed-"
@@ -87,6 +89,11 @@ class Store:
         """Return the entry with this key, whether it exists or not."""
         return Entry(self.folder / key)
 
+    def has(self, key: str) -> bool:
+        """Tell whether there is an entry with this key, not older than `redo_before`; `find` also checks its files."""
+        entry = self.entry(key)
+        return entry.folder.is_dir() and entry.finished >= self.redo_before
+
     def find(self, key: str) -> Entry | None:
         """Return the entry with this key; None if it is missing, older than `redo_before`, or damaged.
 
@@ -140,10 +147,14 @@ class Store:
 
     def checkpoint(self, key: str) -> Path:
         """Return the file from which an interrupted fit resumes; delete it if it is older than `redo_before`."""
-        path = self._unfinished(key) / "epoch.ckpt"
+        path = self._unfinished(key) / CHECKPOINT
         if path.exists() and path.stat().st_mtime < self.redo_before:
             remove(path)
         return path
+
+    def is_cut_off(self, key: str) -> bool:
+        """Tell whether an interrupted fit or stack can go on from a checkpoint."""
+        return (self.folder / ".unfinished" / key / CHECKPOINT).exists()
 
     def abandon(self, key: str) -> None:
         """Delete what an interrupted or diverged fit left. The caller holds the lock."""

@@ -86,8 +86,13 @@ def work_ahead(
 ) -> None:
     """Train this process's share of the stacks of all jobs, with its output in a file of the sweep's folder."""
     _settle(slot)
-    with _writing_to(jobs[0].sweep / f"ahead_{share}.log"):
+    with _writing_to(ahead_log(jobs[0].sweep, share)):
         train_ahead_here(loader, config, jobs, share, shares)
+
+
+def ahead_log(sweep: Path, share: int) -> Path:
+    """Return the file with the output of the process that trains a share of the stacks."""
+    return sweep / f"ahead_{share}.log"
 
 
 def train_ahead_here(

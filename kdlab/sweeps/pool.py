@@ -25,9 +25,10 @@ from hydra.types import HydraContext, TaskFunction
 from kdlab.config.compose import ComposedConfig, worth_stacking
 from kdlab.errors import ConfigError
 from kdlab.outcome import Outcome, mark_failed
-from kdlab.sweeps.job import Job, run_job_here, train_ahead_here, work, work_ahead
+from kdlab.sweeps.job import Job, run_job_here, train_ahead_here, work
 from kdlab.sweeps.order import teachers_first
 from kdlab.sweeps.progress import SweepProgress
+from kdlab.sweeps.shares import train_in_shares
 from kdlab.sweeps.slots import Slot, cores, slots_for, visible_gpus
 
 REFRESH_SECONDS = 0.5
@@ -170,7 +171,8 @@ class Pool:
 
     def run(self, jobs: list[Job]) -> list[Outcome]:
         """Run the jobs; return their outcomes in the same order."""
-        self._train_ahead(_for_stacks(self.config, jobs))
+        if ahead := _for_stacks(self.config, jobs):
+            train_in_shares(self.context, self.hydra_context.config_loader, self.config, ahead, self.free)
         waiting, outcomes = deque(teachers_first(jobs)), dict[int, Outcome]()
         progress = SweepProgress(len(jobs))
         try:
@@ -196,32 +198,6 @@ class Pool:
                 worker.process.kill()
                 worker.process.join()
         return [outcomes[job.number] for job in jobs]
-
-    def _train_ahead(self, jobs: list[Job]) -> None:
-        """Train the stacks of all jobs, a share in each slot. What fails is left to the jobs."""
-        slots = self.free if jobs else []
-        if jobs:
-            log.info("their logs: %s", jobs[0].sweep / "ahead_*.log")
-        processes = [
-            self.context.Process(
-                target=work_ahead,
-                args=(self.hydra_context.config_loader, self.config, jobs, slot, share, len(slots)),
-            )
-            for share, slot in enumerate(slots)
-        ]
-        try:
-            with suppress(OSError, EOFError):  # the fork server was killed; a new one takes its place
-                for process in processes:
-                    process.start()
-            for process in processes:
-                if process.pid:
-                    process.join()
-        finally:
-            for process in processes:
-                if process.pid:
-                    with suppress(OSError):  # where the fork server was killed, its children may still run
-                        os.kill(process.pid, signal.SIGKILL)
-                    process.join()
 
     def _start(self, job: Job) -> None:
         slot = self.free.pop(0)

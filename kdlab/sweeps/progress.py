@@ -1,4 +1,4 @@
-"""A sweep's progress in one line."""
+"""What a sweep shows while it is under way: one line."""
 
 import logging
 import time
@@ -12,25 +12,54 @@ from kdlab.outcome import Outcome
 log = logging.getLogger(__name__)
 
 
+class ChangingLine:
+    """A line of text that changes: redrawn if the output is a terminal, else logged now and then.
+
+    Args:
+        line_seconds: the shortest time between two lines of the log.
+    """
+
+    def __init__(self, line_seconds: float = 10.0) -> None:
+        self.line_seconds = line_seconds
+        self._last = time.monotonic()
+        console = Console(stderr=True)
+        self._live = Live(console=console, auto_refresh=False, transient=False) if console.is_terminal else None
+        if self._live:
+            self._live.start()
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the line is redrawn, on a terminal."""
+        return self._live is not None
+
+    def show(self, text: str, *, last: bool = False) -> None:
+        """Show the text; the last one is always logged."""
+        if self._live:
+            self._live.update(Text(text), refresh=True)
+        elif last or time.monotonic() - self._last >= self.line_seconds:
+            self._last = time.monotonic()
+            log.info("%s", text)
+
+    def close(self) -> None:
+        """Stop drawing; the last text stays."""
+        if self._live:
+            self._live.stop()
+
+
 class SweepProgress:
     """Counts points that are done, reused, failed and running; estimates the time left.
 
     Args:
         total: number of points.
-        each: log a line for each point; otherwise redraw one line if the output is a terminal, or log one now and then.
-        line_seconds: the shortest time between two such lines; the last point is always logged.
+        each: log a line for each point, instead of one that changes.
     """
 
-    def __init__(self, total: int, *, each: bool = False, line_seconds: float = 10.0) -> None:
-        self.total, self.each, self.line_seconds = total, each, line_seconds
+    def __init__(self, total: int, *, each: bool = False) -> None:
+        self.total = total
         self.running = 0
         self.counts = {"trained": 0, "reused": 0, "failed": 0}
-        self._began = self._last_line = time.monotonic()
-        console = Console(stderr=True)
-        drawn = console.is_terminal and not each
-        self._live = Live(console=console, auto_refresh=False, transient=False) if drawn else None
-        if self._live:
-            self._live.start()
+        self._began = time.monotonic()
+        self._line = None if each else ChangingLine()
 
     def started(self) -> None:
         """Count a point that starts."""
@@ -40,22 +69,20 @@ class SweepProgress:
         """Count a point that has ended."""
         self.running -= 1
         self.counts[outcome.status] += 1
-        due = time.monotonic() - self._last_line >= self.line_seconds or not self._left()
-        if self.each:
+        if self._line:
+            self._line.show(str(self), last=not self._left())
+        else:
             log.info("%s: %s; %s", point, outcome.status, self)
-        elif self._live is None and due:
-            self._last_line = time.monotonic()
-            log.info("%s", self)
 
     def refresh(self) -> None:
-        """Redraw the line."""
-        if self._live:
-            self._live.update(Text(str(self)), refresh=True)
+        """Redraw the line, where it is drawn."""
+        if self._line and self._line.drawn:
+            self._line.show(str(self))
 
     def close(self) -> None:
         """Stop drawing; the last line stays."""
-        if self._live:
-            self._live.stop()
+        if self._line:
+            self._line.close()
 
     def _left(self) -> int:
         return self.total - sum(self.counts.values())

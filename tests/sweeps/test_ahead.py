@@ -1,11 +1,17 @@
 """Training ahead of a sweep: each distinct fit once, in stacks, shared among slots; points find them in the store."""
 
+import os
+import signal
+import time
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 
+from kdlab.fits.kept import keep
 from kdlab.pipeline import run
 from kdlab.results import Results, read
 from kdlab.store import Store
@@ -63,6 +69,63 @@ def test_several_teachers_each_teach_their_own_students_in_one_stack():
     assert sorted(stacked().values()) == [2] * 2 + [6] * 6
     found = put_together(points(grid=grid))
     assert {fit.key: fit.stack for results in found for fit in results.fits} == stacked()
+
+
+def kept_weights() -> dict[str, list[float]]:
+    return {
+        entry.key: torch.cat([value.flatten() for value in torch.load(entry.weights).values()]).tolist()
+        for entry in Store(Path("outputs/store")).entries()
+    }
+
+
+@pytest.mark.parametrize("published", [0, 3, 8])
+def test_a_stack_cut_off_while_its_fits_are_kept_ends_with_them_bit_for_bit(tmp_path, monkeypatch, published):
+    train_ahead(points(), Path("sweep"))
+    whole = kept_weights()
+    (tmp_path / "outputs").rename(tmp_path / "undisturbed")
+    kept: list[str] = []
+
+    def interrupted(plan: Any, fit: Any, store: Store) -> None:
+        if fit.record.stack > 1 and len(kept) == published:
+            raise KeyboardInterrupt
+        keep(plan, fit, store)
+        kept.extend([plan.key] if fit.record.stack > 1 else [])
+
+    with monkeypatch.context() as patch:
+        patch.setattr("kdlab.fits.obtain.keep", interrupted)
+        with pytest.raises(KeyboardInterrupt) if published < 8 else nullcontext():
+            train_ahead(points(), Path("sweep"))
+    assert len(Store(Path("outputs/store")).entries()) == 1 + published
+    train_ahead(points(), Path("sweep"))
+    assert kept_weights() == whole
+    assert sorted(stacked().values()) == [1] + [8] * 8
+    assert Store(Path("outputs/store")).interrupted() == []
+
+
+def writes_to(name: str) -> list[int]:
+    """Return the processes whose output goes to a file of this name."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (process / "fd" / "1").readlink().name == name:
+                found.append(int(process.name))
+    return found
+
+
+def test_a_share_whose_process_is_killed_is_taken_up_again_where_it_was(commands, tmp_path):
+    grid = ("loss.temperature=1,4", "optimizer.lr=0.01,0.03", "student.max_epochs=30", "hydra.launcher.slots=2")
+    process = commands.start("-m", "+experiment=blobs_targets", *TINY[:9], "name=x", *grid, folder=tmp_path)
+    logs = tmp_path / "outputs" / "x"
+    while not any(path.with_name("epoch.ckpt").exists() for path in tmp_path.rglob("stack.json")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    for killed in writes_to("ahead_0.log"):
+        os.kill(killed, signal.SIGKILL)
+    said = "".join(process.communicate(timeout=120))
+    assert "ahead_0.log was killed; its share is taken up once more" in said
+    assert "4/4 done" in said
+    assert any("students: goes on after epoch" in path.read_text() for path in logs.rglob("ahead_*.log"))
+    assert sorted(set(stacked().values())) == [1, 6]
 
 
 def test_a_wrong_point_costs_the_others_nothing():
