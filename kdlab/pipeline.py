@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,17 +69,31 @@ def run(
         StoreError: when the store cannot be used.
         DiskFull: when there is no room for a file.
     """
-    experiment = read_config(config, in_sweep=sweep is not None)
-    with stage("data"):
-        data = load(experiment.data, memory=sweep, began=began)
-    if data is not experiment.data:
-        experiment = read_config(config, data, in_sweep=sweep is not None)
+    experiment = with_data(config, sweep, began)
     folder.mkdir(parents=True, exist_ok=True)
     context = context_of(experiment, folder, began, sweep)
     if sweep is None:
         return _run(experiment, context, command)
     with FileLock(folder / ".lock"):  # the same sweep may be running twice
         return _run(experiment, context, command)
+
+
+# The data set that a point of a sweep read last in this process, and what it was read for: the next points share it.
+_shared: dict[str, ClassificationData] = {}
+
+
+def with_data(config: ComposedConfig, sweep: Path | None, began: float) -> Experiment:
+    """Read a config and its data set, or a stand-in; raises as `run` does."""
+    experiment = read_config(config, in_sweep=sweep is not None)
+    named = repr((sweep, began, experiment.config["data"]))
+    with stage("data"):
+        data = _shared[named] if sweep and named in _shared else load(experiment.data, memory=sweep, began=began)
+    _shared.clear()
+    if sweep:
+        _shared[named] = data
+    if type(data) is type(experiment.data):
+        return replace(experiment, data=data)
+    return read_config(config, data, in_sweep=sweep is not None)
 
 
 def context_of(experiment: Experiment, folder: Path, began: float, sweep: Path | None) -> Context:

@@ -6,7 +6,6 @@ python -m kdlab.train +experiment=dark_knowledge
 import logging
 import sys
 import textwrap
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
-from kdlab.config.commands import repeating
+from kdlab.config.commands import given_at, repeating
 from kdlab.config.compose import CONFIGS, ComposedConfig, experiments
 from kdlab.config.refusal import composition_errors
 from kdlab.errors import KdlabError
@@ -39,7 +38,7 @@ def main(config: ComposedConfig) -> Outcome:
         from kdlab.pipeline import run
         from kdlab.report.terminal import print_run
 
-        ended = run(config, folder, began=_began(sweep), sweep=sweep, command=repeating(hydra_config, sweep=False))
+        ended = run(config, folder, began=given_at(sweep), sweep=sweep, command=repeating(hydra_config, sweep=False))
         if sweep is None:
             print_run(ended.results, ended.page, folder)
         if not ended.results.failed:
@@ -57,12 +56,6 @@ def main(config: ComposedConfig) -> Outcome:
     if not sweep:
         sys.exit(1)
     return Outcome("failed", failure[:LONGEST])
-
-
-def _began(sweep: Path | None) -> float:
-    """Return when the command was given; for a sweep when Hydra recorded it, by the file system's clock."""
-    written = sweep / "multirun.yaml" if sweep else None
-    return written.stat().st_mtime if written and written.exists() else time.time()
 
 
 def experiments_listed() -> str:

@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from msgspec.structs import replace
 from torch import nn
 
-from kdlab.errors import ConfigError, FitsFailed
+from kdlab.errors import ConfigError, DataNotFound, FitsFailed
 from kdlab.files import write_sums
 from kdlab.fits import train
 from kdlab.fits import weights as weight_files
@@ -53,6 +53,20 @@ def five(tmp_path_factory: pytest.TempPathFactory) -> Results:
 def test_each_of_the_five_targets_makes_another_student(five):
     assert len({str(of(five, arm)) for arm in five.config["arms"]}) == 5
     assert len({fit.key for fit in five.fits}) == 6
+
+
+def test_points_of_a_sweep_share_what_one_of_them_has_read_and_later_commands_read_anew(tmp_path, mnist_folder):
+    def point(number: int, began: float, *overrides: str) -> Results:
+        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            config = compose("train", [*SMALL[1:], "trainer=cpu", f"data.root={mnist_folder}", "store=off", *overrides])
+        return run(config, tmp_path / "sweep" / str(number), began=began, sweep=tmp_path / "sweep")[0]
+
+    small = ("name=x", "model@teacher.net=mlp_4", "model@student.net=mlp_4", "data.val_size=20", "data.fallback=null")
+    first = point(0, 1.0, *small)
+    shutil.rmtree(mnist_folder / "MNIST")
+    assert point(1, 1.0, *small, "loss.temperature=2").environment["data"] == first.environment["data"]
+    with pytest.raises(DataNotFound):
+        point(2, 2.0, *small)
 
 
 @pytest.mark.parametrize("arm", ["truth", "bayes_hard", "bayes_soft", "teacher_hard", "teacher_soft"])

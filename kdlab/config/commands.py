@@ -1,6 +1,7 @@
 """The commands behind runs and sweeps, from the records that Hydra keeps of them."""
 
 import shlex
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,12 @@ UNREADABLE = (
     OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, YAMLError, OmegaConfBaseException,
     HydraException,
 )  # fmt: skip
+
+
+def given_at(sweep: Path | None) -> float:
+    """Return when the command was given; for a sweep when Hydra recorded it, by the file system's clock."""
+    written = sweep / "multirun.yaml" if sweep else None
+    return written.stat().st_mtime if written and written.exists() else time.time()
 
 
 def repeating(hydra: Any, *, sweep: bool) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml  # type: ignore[import-untyped]
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -66,4 +67,4 @@ def one_folder(config: DictConfig) -> bool:
 
 def as_yaml(config: Mapping[str, Any]) -> str:
     """Return a config as it would stand in a file."""
-    return OmegaConf.to_yaml(OmegaConf.create(dict(config)))
+    return str(yaml.safe_dump(dict(config), allow_unicode=True, sort_keys=False))

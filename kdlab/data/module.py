@@ -177,25 +177,38 @@ class ClassificationData(LightningDataModule, ABC):
         return without_classes(self._val_ids, self.train.labels, self.held_out)
 
     def split(self, name: str) -> Samples:
-        """Return the samples, of all classes, of a split: `train` (without the validation part), `val` or `test`."""
-        if name == "test":
-            return self.test
+        """Return the samples, of all classes, of a split: `train` (without the validation part), `val` or `test`.
+
+        `official` is the training set with its validation part.
+        """
+        if name in ("test", "official"):
+            return self.test if name == "test" else self.train
         ids = self._train_ids if name == "train" else self._val_ids
         if len(ids) == len(self.train.labels):  # a copy of what may be mapped from disk is not needed
             return self.train
         return Samples(self.train.inputs[ids], self.train.labels[ids])
 
+    def split_key(self, name: str) -> str:
+        """Return a hash that tells a split's samples from others; `official` is all that training has."""
+        match name:
+            case "test":
+                return self._test_checksum
+            case "official":
+                return self._checksum
+            case _:
+                return short_hash([self._checksum, name, self.val_size, self.split_seed])
+
     def checksum(self) -> str:
         """Return a hash of all samples, including the test set."""
         return short_hash([self._checksum, self._test_checksum])
 
-    def unlabelled(self) -> tuple[str, Tensor]:
-        """Return (split, inputs) of all classes, for corrections that are fitted without labels.
+    @property
+    def unlabelled_split(self) -> str:
+        """The split, of all classes, for corrections that are fitted without labels.
 
-        The split is the validation part, held-out classes included, or the training part if `val_size` is 0.
+        It is the validation part, held-out classes included, or the training part if `val_size` is 0.
         """
-        split = "val" if len(self._val_ids) else "train"
-        return split, self.split(split).inputs
+        return "val" if len(self._val_ids) else "train"
 
     def identity(self) -> dict[str, Any]:
         """Return what the batches of this fit depend on, except augmentation; the test set is left out."""

@@ -38,6 +38,24 @@ class Context:
         """Lock a fit and its TensorBoard files for this process; does nothing without a store."""
         return self.store.locked(key, name) if self.store else nullcontext()
 
+    def logits_on(self, trained: Trained, split: str, *, keep: bool = False) -> Tensor:
+        """Return a network's logits (N, C) for a split: `test`, `val`, `train`, or the `official` training set.
+
+        With `keep`, they are kept in the store, beside its weights, for later runs and for other points of a sweep.
+        """
+        key, of, store = trained.record.key, self.data.split_key(split), self.store
+        if not keep or store is None:
+            return self.logits(trained.net, self.data.split(split).inputs)
+        with self.locked(key, trained.record.arm):
+            entry = store.entry(key)
+            if path := entry.logits(of):
+                return load_file(path)["logits"]
+            logits = self.logits(trained.net, self.data.split(split).inputs)
+            if entry.folder.is_dir():  # it may have been pruned meanwhile
+                with store.adding_logits(key, of) as path:
+                    save_file({"logits": logits}, path)
+        return logits
+
     def logits(self, net: nn.Module, inputs: Tensor) -> Tensor:
         """Return `net`'s logits (N, C) for stored inputs (N, …)."""
         return logits_of(net, inputs, self.data.scale, self.hardware.device, self.data.inference_size)
@@ -45,12 +63,13 @@ class Context:
     def teacher(self, trained: Trained, *, live: bool) -> Teacher:
         """Return a network as a teacher, the same for all students.
 
-        Its logits for the official training set are computed once and kept in the store, beside its weights, for later
-        runs and for other points of a sweep. A live one computes them for each batch.
+        Its logits for the official training set are computed once. A live one computes them for each batch.
         """
         key = f"{trained.record.key} {live}"
         if key not in self._teachers:
-            teacher = LiveTeacher(trained.net) if live else CachedTeacher(self._train_logits(trained))
+            teacher = (
+                LiveTeacher(trained.net) if live else CachedTeacher(self.logits_on(trained, "official", keep=True))
+            )
             self._teachers[key] = teacher
         return self._teachers[key]
 
@@ -68,20 +87,6 @@ class Context:
     def forget_teachers(self) -> None:
         """Free the logits of all teachers."""
         self._teachers.clear()
-
-    def _train_logits(self, trained: Trained) -> Tensor:
-        key, inputs = trained.record.key, self.data.train.inputs
-        if self.store is None:
-            return self.logits(trained.net, inputs)
-        with self.locked(key, trained.record.arm):
-            entry = self.store.entry(key)
-            if entry.logits:
-                return load_file(entry.logits)["logits"]
-            logits = self.logits(trained.net, inputs)
-            if entry.folder.is_dir():  # it may have been pruned meanwhile
-                with self.store.adding_logits(key) as path:
-                    save_file({"logits": logits}, path)
-        return logits
 
     def mark_ahead(self, key: str) -> None:
         """Note that a fit was trained ahead of the sweep's points: to the first that takes it, it is not reused."""

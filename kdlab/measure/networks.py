@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdlab.config.experiment import TEACHER, EvaluationSettings
 from kdlab.data import ClassificationData
@@ -27,12 +27,6 @@ class Measured(NamedTuple):
     prior_offsets: dict[str, Tensor]
 
 
-class _Subject(NamedTuple):
-    net: nn.Module
-    held_out: list[int]
-    teacher: str
-
-
 def measure_networks(context: Context, fits: Mapping[str, Trained], settings: EvaluationSettings) -> Measured:
     """Measure the teachers and each arm, before and after bias correction; each student beside its own teacher.
 
@@ -44,36 +38,46 @@ def measure_networks(context: Context, fits: Mapping[str, Trained], settings: Ev
     """
     data = context.data
     rows = [*_bayes_error_rows(data)]
-    priors, notes = _fit_prior_offsets(context, fits, rows, shared=settings.prior_offsets == "shared")
-    subjects = {name: _Subject(it.net, it.held_out, teacher_of(it)) for name, it in fits.items()}
-    if data.bayes_rule:
-        subjects["bayes"] = _Subject(data.bayes_rule, [], TEACHER)
+    unlabelled: dict[str, Tensor] = {}
+    if any(fit.held_out for fit in fits.values()):
+        unlabelled = _logits(context, fits, data.unlabelled_split)
+    priors, notes = _fit_prior_offsets(data, fits, unlabelled, rows, shared=settings.prior_offsets == "shared")
     shown: dict[str, Tensor] = {}
     for split in settings.splits:
-        inputs, labels = data.split(split)
-        logits = {name: context.logits(it.net, inputs) for name, it in subjects.items()}
+        logits = (split == data.unlabelled_split and unlabelled) or _logits(context, fits, split)
+        labels = data.split(split).labels
         if split == "test" or "test" not in settings.splits:
             shown = logits
-        for name, it in subjects.items():
+        for name in logits:
+            held_out = fits[name].held_out if name in fits else []
             offsets: dict[Correction, Tensor | float] = {"none": 0.0}
             if name in priors:
                 offsets["prior"] = priors[name]
-            if it.held_out:
-                offsets["oracle"] = oracle = oracle_offsets(logits[name], labels, it.held_out)
-                rows += offset_rows(name, split, "oracle", oracle, it.held_out, len(labels))
+            if held_out:
+                offsets["oracle"] = oracle = oracle_offsets(logits[name], labels, held_out)
+                rows += offset_rows(name, split, "oracle", oracle, held_out, len(labels))
             for correction, offset in offsets.items():
                 rows += measure(
                     name,
                     split,
                     logits[name] + offset,
                     labels,
-                    teacher_logits=logits[it.teacher],
+                    teacher_logits=logits[teacher_of(fits[name]) if name in fits else TEACHER],
                     # A network that has seen all classes is measured on the run's held-out ones for comparison.
-                    held_out=it.held_out or data.held_out,
+                    held_out=held_out or data.held_out,
                     correction=correction,
                     log_posterior=logits.get("bayes"),
                 )
     return Measured(rows, notes, shown, priors)
+
+
+def _logits(context: Context, fits: Mapping[str, Trained], split: str) -> dict[str, Tensor]:
+    """Return the logits of each network, and of the Bayes rule; the teachers' are kept for other runs."""
+    teachers = {teacher for fit in fits.values() for teacher in fit.recipe.teacher}
+    found = {name: context.logits_on(fit, split, keep=name in teachers) for name, fit in fits.items()}
+    if rule := context.data.bayes_rule:
+        found["bayes"] = context.logits(rule, context.data.split(split).inputs)
+    return found
 
 
 def teacher_of(fit: Trained) -> str:
@@ -82,28 +86,30 @@ def teacher_of(fit: Trained) -> str:
 
 
 def _fit_prior_offsets(
-    context: Context, fits: Mapping[str, Trained], rows: list[Row], *, shared: bool
+    data: ClassificationData,
+    fits: Mapping[str, Trained],
+    logits: Mapping[str, Tensor],
+    rows: list[Row],
+    *,
+    shared: bool,
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """Fit correction `prior` of each student with unseen classes; add its offsets to `rows`.
+    """Fit correction `prior` of each student with unseen classes, by all logits on the unlabelled split.
 
-    Return the offsets (C,), and a note for each student without.
+    Add its offsets to `rows`. Return the offsets (C,), and a note for each student without.
     """
     students = {name: fit for name, fit in fits.items() if fit.held_out}
-    if not students:
-        return {}, []
-    split, inputs = context.data.unlabelled()
     priors: dict[str, Tensor] = {}
     offsets: dict[str, Tensor] = {}
     notes = []
     for name, fit in students.items():
         source = _knows_all(fit, fits)
         if source not in priors:
-            priors[source] = class_prior(context.logits(fits[source].net, inputs))
+            priors[source] = class_prior(logits[source])
         try:
-            offsets[name] = prior_offsets(context.logits(fit.net, inputs), priors[source], fit.held_out, shared=shared)
-            rows += offset_rows(name, split, "prior", offsets[name], fit.held_out, len(inputs))
+            offsets[name] = prior_offsets(logits[name], priors[source], fit.held_out, shared=shared)
+            rows += offset_rows(name, data.unlabelled_split, "prior", offsets[name], fit.held_out, len(logits[name]))
         except NoOffsets as error:
-            classes = ", ".join(context.data.class_names[c] for c in fit.held_out)
+            classes = ", ".join(data.class_names[c] for c in fit.held_out)
             notes.append(f"{name} has no correction `prior` to {source}'s mean probability of {classes}: {error}")
     return offsets, notes
 

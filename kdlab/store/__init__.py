@@ -1,7 +1,7 @@
 """Finished fits by content key: trained once, reused by every later run. Called by `kdlab.fits.obtain`.
 
     outputs/store/<key>/                a finished fit: weights.pt, config.json, metrics.json, curves.csv, SHA256SUMS;
-                                        of a teacher also its logits for the training set, once a student needed them
+                                        of a teacher also its logits, once they were needed
     outputs/store/.unfinished/<key>/    the checkpoint from which an interrupted fit resumes; of a stack also the keys
                                         of its fits
     outputs/store/.locks/<key>.lock     locked by the process that trains the fit
@@ -23,9 +23,9 @@ from filelock import FileLock, Timeout
 
 from kdlab.errors import KdlabError
 from kdlab.files import SUMS, remove, remove_scratch, sha256, sums_text, whole, write_sums
-from kdlab.store.entry import FILES, LOGITS, Entry, size_of
+from kdlab.store.entry import FILES, Entry, logits_file, size_of
 
-__all__ = ["FILES", "LOGITS", "SUMS", "Entry", "Store", "StoreError", "size_of"]
+__all__ = ["FILES", "SUMS", "Entry", "Store", "StoreError", "logits_file", "size_of"]
 
 CHECKPOINT = "epoch.ckpt"
 KEY = re.compile("[0-9a-f]{16}")
@@ -135,14 +135,17 @@ class Store:
         self.abandon(key)
 
     @contextmanager
-    def adding_logits(self, key: str) -> Iterator[Path]:
-        """Give a file for a teacher's logits; add it to the entry when the block ends. The caller holds the lock."""
-        folder = self.entry(key).folder
-        with whole(folder / LOGITS) as scratch:
+    def adding_logits(self, key: str, of: str) -> Iterator[Path]:
+        """Give a file for a teacher's logits for some samples; add it to the entry when the block ends.
+
+        The caller holds the lock.
+        """
+        folder, name = self.entry(key).folder, logits_file(of)
+        with whole(folder / name) as scratch:
             yield scratch
         # Listed last: a process that is killed before leaves a file that nobody reads.
         with whole(folder / SUMS) as scratch:
-            scratch.write_text(sums_text(self.entry(key).sums() | {LOGITS: sha256(folder / LOGITS)}))
+            scratch.write_text(sums_text(self.entry(key).sums() | {name: sha256(folder / name)}))
             shutil.copystat(folder / SUMS, scratch)  # the entry is as old as before
 
     def checkpoint(self, key: str) -> Path:

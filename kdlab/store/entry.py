@@ -13,7 +13,6 @@ from kdlab.hashing import short_hash
 from kdlab.limits import is_finite, is_integer
 
 FILES = ("config.json", "curves.csv", "metrics.json", "weights.pt")
-LOGITS = "train_logits.safetensors"
 # What reading a foreign file raises.
 FOREIGN = (ValueError, KeyError, TypeError, AttributeError, RecursionError, csv.Error, KdlabError)
 
@@ -38,12 +37,11 @@ class Entry(NamedTuple):
         """The file of the figures of each epoch."""
         return self.folder / "curves.csv"
 
-    @property
-    def logits(self) -> Path | None:
-        """The file of a teacher's logits for the training set; None if it was not kept, or is damaged."""
-        path = self.folder / LOGITS
+    def logits(self, of: str) -> Path | None:
+        """Return the file of a teacher's logits for some samples; None if it was not kept, or is damaged."""
+        path = self.folder / logits_file(of)
         try:
-            return path if self.sums().get(LOGITS) == sha256(path) else None
+            return path if self.sums().get(path.name) == sha256(path) else None
         except (OSError, ValueError):
             return None
 
@@ -94,6 +92,11 @@ class Entry(NamedTuple):
         except FOREIGN as error:
             found.append(f"curves.csv is none of a fit: {error!r}")
         return found
+
+
+def logits_file(of: str) -> str:
+    """Return the name of the file of a teacher's logits for the samples with this key."""
+    return f"logits_{of}.safetensors"
 
 
 def size_of(folder: Path) -> int:

@@ -5,14 +5,11 @@ A point then finds its fits in the store. What cannot be stacked, and what fails
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from kdlab.config.compose import ComposedConfig
-from kdlab.config.read import read
 from kdlab.config.recipes import generations
-from kdlab.data import ClassificationData, load
 from kdlab.errors import KdlabError
 from kdlab.fits.context import Context
 from kdlab.fits.obtain import obtain_all
@@ -20,7 +17,7 @@ from kdlab.fits.plan import Plan, plan_fits
 from kdlab.fits.stackable import stacks
 from kdlab.fits.train import Task
 from kdlab.fits.trained import Trained
-from kdlab.pipeline import context_of
+from kdlab.pipeline import context_of, with_data
 
 
 class _Fit(NamedTuple):
@@ -30,7 +27,9 @@ class _Fit(NamedTuple):
     of_point: dict[str, Plan]
 
 
-def train_ahead(configs: Iterable[ComposedConfig], sweep: Path, *, share: int = 0, shares: int = 1) -> None:
+def train_ahead(
+    configs: Iterable[ComposedConfig], sweep: Path, *, began: float = 0.0, share: int = 0, shares: int = 1
+) -> None:
     """Train one share of the stacks of these points, and the teachers that it needs.
 
     Every process that takes a share plans all points, so that all agree on who trains what. A teacher that another
@@ -39,10 +38,11 @@ def train_ahead(configs: Iterable[ComposedConfig], sweep: Path, *, share: int = 
     Args:
         configs: of the points, as composed.
         sweep: the sweep's folder.
+        began: when the command was given; see `kdlab.pipeline.run`.
         share: which share, from 0.
         shares: how many there are.
     """
-    for context, fits in _planned(configs, sweep):
+    for context, fits in _planned(configs, sweep, began):
         had: dict[str, Trained] = {}
         for generation in fits:
             plans = {fit.plan.key: fit for fit in generation}
@@ -54,24 +54,18 @@ def train_ahead(configs: Iterable[ComposedConfig], sweep: Path, *, share: int = 
         context.forget_teachers()
 
 
-def _planned(configs: Iterable[ComposedConfig], sweep: Path) -> Iterator[tuple[Context, list[list[_Fit]]]]:
+def _planned(
+    configs: Iterable[ComposedConfig], sweep: Path, began: float
+) -> Iterator[tuple[Context, list[list[_Fit]]]]:
     """Yield the distinct fits of the points, by generation, for each data set, device and store that they name."""
     contexts: dict[str, Context] = {}
     found: dict[str, dict[int, dict[str, _Fit]]] = defaultdict(lambda: defaultdict(dict))
-    data: dict[str, ClassificationData] = {}
     for config in configs:
         try:
-            experiment = read(config, in_sweep=True)
-            of_data = repr(experiment.config["data"])
-            if of_data not in data:
-                data[of_data] = load(experiment.data)
-            if type(data[of_data]) is type(experiment.data):
-                experiment = replace(experiment, data=data[of_data])
-            else:  # another data set stands in for it
-                experiment = read(config, data[of_data], in_sweep=True)
-            place = repr((of_data, experiment.trainer, experiment.store))
+            experiment = with_data(config, sweep, began)
+            place = repr((experiment.config["data"], experiment.trainer, experiment.store))
             if place not in contexts:
-                contexts[place] = context_of(experiment, sweep, began=0.0, sweep=sweep)
+                contexts[place] = context_of(experiment, sweep, began, sweep)
             plans = plan_fits(experiment.recipes, contexts[place])
         except KdlabError:  # the point itself will say so
             continue

@@ -18,6 +18,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 
+from kdlab.config.commands import given_at
 from kdlab.config.compose import ComposedConfig, compose_point, without_hydra
 from kdlab.outcome import LONGEST, Outcome, mark_failed
 from kdlab.sweeps.slots import Slot
@@ -100,10 +101,11 @@ def train_ahead_here(
 ) -> None:
     """Train a share of the stacks of these jobs in this process."""
     ahead = importlib.import_module("kdlab.sweeps.ahead")
+    sweep = jobs[0].sweep
     for part in (jobs[start : start + WINDOW] for start in range(0, len(jobs), WINDOW)):
         configs = (composed for job in part if (composed := _composed_if_possible(job, loader, config)))
         try:
-            ahead.train_ahead(configs, jobs[0].sweep, share=share, shares=shares)
+            ahead.train_ahead(configs, sweep, began=given_at(sweep), share=share, shares=shares)
         except (Exception, SystemExit):  # a network or loss of the user's may do anything
             log.exception("training ahead failed; the points train their fits themselves")
 

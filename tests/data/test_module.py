@@ -47,19 +47,16 @@ def test_a_batch_holds_the_samples_with_its_ids(stripes):
 
 
 def test_unlabelled_inputs_are_of_all_classes_and_from_no_test_set(stripes):
-    split, inputs = stripes.unlabelled()
-    assert split == "val"
-    assert torch.equal(inputs, stripes.train.inputs[view(stripes, held_out=[]).val_ids])
+    assert stripes.unlabelled_split == "val"
+    assert torch.equal(stripes.split("val").inputs, stripes.train.inputs[view(stripes, held_out=[]).val_ids])
 
 
 def test_without_validation_the_unlabelled_inputs_are_the_training_images():
     data = DigitsData(val_size=0, held_out_classes=[3])
     data.setup()
-    split, inputs = data.unlabelled()
-    assert split == "train"
-    assert len(inputs) == len(data.train.labels)
+    assert data.unlabelled_split == "train"
     assert len(data.val_dataloader()) == 0
-    assert inputs is data.train.inputs  # which may be mapped from disk, and larger than memory
+    assert data.split("train").inputs is data.train.inputs  # which may be mapped from disk, and larger than memory
 
 
 def test_digits_are_the_1797_images_in_a_fixed_split():

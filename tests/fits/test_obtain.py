@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from kdlab.data import BlobsData
 from kdlab.pipeline import run
 from kdlab.results import Results
-from kdlab.store import LOGITS, SUMS, Entry, Store
+from kdlab.store import SUMS, Entry, Store
 from kdlab.train import CONFIGS
 
 BLOBS = (
@@ -35,58 +35,80 @@ def entry_of(results: Results, arm: str) -> Entry:
     return Store(Path("store")).entry(key)
 
 
+def logits_of(entry: Entry) -> dict[int, Path]:
+    """Return the files of logits by the number of samples: 200 to train on, 40 of them for validation, 100 to test."""
+    return {len(load_file(path)["logits"]): path for path in entry.folder.glob("logits_*.safetensors")}
+
+
 def test_a_teachers_logits_are_kept_beside_its_weights_and_listed_with_them():
     entry = entry_of(go("run"), "teacher")
-    logits = load_file(entry.folder / LOGITS)["logits"]
-    assert logits.shape == (200, 3)
+    kept = logits_of(entry)
+    assert sorted(kept) == [40, 100, 200]
     assert entry.damage() == []
-    assert LOGITS in (entry.folder / SUMS).read_text()
+    assert all(path.name in (entry.folder / SUMS).read_text() for path in kept.values())
 
 
-def test_a_later_run_takes_the_logits_that_are_kept():
+def test_a_students_logits_are_not_kept_unless_it_teaches():
+    results = go("run", "+arms.pupil.teacher=soft")
+    assert logits_of(entry_of(results, "pupil")) == {}
+    assert sorted(logits_of(entry_of(results, "soft"))) == [40, 100, 200]
+
+
+@pytest.mark.parametrize(("samples", "of"), [(200, "soft"), (100, "teacher")])
+def test_a_later_run_takes_the_logits_that_are_kept(samples, of):
     entry = entry_of(go("first"), "teacher")
-    with Store(Path("store")).adding_logits(entry.key) as path:
-        save_file({"logits": torch.zeros(200, 3)}, path)
+    _, _, key = logits_of(entry)[samples].stem.partition("_")
+    with Store(Path("store")).adding_logits(entry.key, key) as path:
+        save_file({"logits": torch.zeros(samples, 3)}, path)
     from_the_store, computed = (go(folder, "loss.alpha=1", f"store.folder={store}") for folder, store in (
         ("second", "store"), ("third", "null"),
     ))  # fmt: skip
-    assert from_the_store.find("soft", "all", "nll") != computed.find("soft", "all", "nll")
+    assert from_the_store.find(of, "all", "nll") != computed.find(of, "all", "nll")
+
+
+def test_logits_for_other_test_samples_are_not_taken():
+    first = go("first")
+    other = go("second", "data.test_samples=101")
+    assert entry_of(first, "teacher") == entry_of(other, "teacher")
+    assert sorted(logits_of(entry_of(first, "teacher"))) == [40, 100, 101, 200]
 
 
 def test_an_entry_is_as_old_with_logits_as_without():
     entry = entry_of(go("run", targets="truth"), "teacher")
     before = entry.finished
     go("soft")
-    assert entry.logits
+    assert logits_of(entry)
     assert entry.finished == before
 
 
 def test_damaged_logits_are_found_and_redone(caplog):
     first = go("first")
     entry = entry_of(first, "teacher")
-    sound = (entry.folder / LOGITS).read_bytes()
-    (entry.folder / LOGITS).write_bytes(sound[:-1] + b"!")
-    assert entry.damage() == [f"{LOGITS} does not match {SUMS}"]
+    logits = logits_of(entry)[200]
+    sound = logits.read_bytes()
+    logits.write_bytes(sound[:-1] + b"!")
+    assert entry.damage() == [f"{logits.name} does not match {SUMS}"]
     second = go("second", "loss.temperature=2")
-    assert LOGITS in caplog.text
-    assert (entry.folder / LOGITS).read_bytes() == sound
+    assert logits.name in caplog.text
+    assert logits.read_bytes() == sound
     assert [fit.reused for fit in second.fits] == [False, False]
 
 
 def test_logits_that_a_killed_process_did_not_list_are_not_read():
-    entry = entry_of(go("first", targets="truth"), "teacher")
-    (entry.folder / LOGITS).write_bytes(b"half")
-    assert entry.logits is None
+    store, entry = Store(Path("store")), entry_of(go("first", targets="truth"), "teacher")
+    (entry.folder / "logits_0.safetensors").write_bytes(b"half")
+    assert entry.logits("0") is None
     assert entry.damage() == []
-    go("second")
-    assert entry.logits
+    with store.adding_logits(entry.key, "0") as path:
+        path.write_bytes(b"whole")
+    assert entry.logits("0")
 
 
 def test_logits_of_given_weights_are_kept_too():
     trained = go("first", "store=off")
     given = go("second", "teacher.checkpoint=first/checkpoints/teacher.pt")
     entry = entry_of(given, "teacher")
-    assert entry.logits
+    assert logits_of(entry)
     assert entry.damage() == []
     assert given.find("teacher", "all", "nll") == trained.find("teacher", "all", "nll")
     again = go("third", "teacher.checkpoint=first/checkpoints/teacher.pt", "loss.temperature=2")

@@ -96,7 +96,7 @@ def test_the_class_prior_comes_from_the_nearest_teacher_that_has_seen_all_classe
     data = blobs()
     context = Context(data, CPU, Path())
     offsets = measure_networks(context, fits, SETTINGS).prior_offsets
-    _, inputs = data.unlabelled()
+    inputs = data.split(data.unlabelled_split).inputs
     wanted = context.logits(fits["other"].net, inputs).softmax(dim=1).mean(dim=0)[2]
     for arm in ("first", "second"):
         corrected = context.logits(fits[arm].net, inputs) + offsets[arm]

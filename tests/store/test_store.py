@@ -133,7 +133,7 @@ def test_what_killed_processes_left_is_removed_with_the_next_use(store):
         store.folder / f".removed-{KEY}" / "weights.pt",
         store.folder / ".unfinished" / f".removed-{KEY}" / "epoch.ckpt",
         store.folder / ".unfinished" / KEY / "epoch.ckpt",  # killed between publication and cleaning
-        folder / ".train_logits.safetensors-x.part",
+        folder / ".logits_0.safetensors-x.part",
     ):
         left.parent.mkdir(parents=True, exist_ok=True)
         left.touch()

@@ -112,17 +112,17 @@ def writes_to(name: str) -> list[int]:
     return found
 
 
-def test_a_share_whose_process_is_killed_is_taken_up_again_where_it_was(commands, tmp_path):
+def test_shares_whose_processes_are_killed_are_taken_up_again_where_they_were(commands, tmp_path):
     grid = ("loss.temperature=1,4", "optimizer.lr=0.01,0.03", "student.max_epochs=30", "hydra.launcher.slots=2")
     process = commands.start("-m", "+experiment=blobs_targets", *TINY[:9], "name=x", *grid, folder=tmp_path)
     logs = tmp_path / "outputs" / "x"
     while not any(path.with_name("epoch.ckpt").exists() for path in tmp_path.rglob("stack.json")):
         assert process.poll() is None
         time.sleep(0.01)
-    for killed in writes_to("ahead_0.log"):
+    for killed in [*writes_to("ahead_0.log"), *writes_to("ahead_1.log")]:
         os.kill(killed, signal.SIGKILL)
     said = "".join(process.communicate(timeout=120))
-    assert "ahead_0.log was killed; its share is taken up once more" in said
+    assert ".log was killed; its share is taken up once more" in said
     assert "4/4 done" in said
     assert any("students: goes on after epoch" in path.read_text() for path in logs.rglob("ahead_*.log"))
     assert sorted(set(stacked().values())) == [1, 6]
