@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib import colormaps
-from matplotlib.colors import Normalize, to_rgb
+from matplotlib.colors import Normalize, to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
@@ -32,6 +32,7 @@ from kdlab.report import (
 from kdlab.report.figures.drawing import DPI, INK, INK_ON_DARK, luminance, numbered_image, sheet, shortened
 from kdlab.report.figures.palette import SEEN, TEACHER, UNSEEN, colours, line_styles
 from kdlab.report.figures.temperature import (
+    STRIDE,
     TEMPERATURES,
     entropies,
     mean_soft_targets,
@@ -252,23 +253,49 @@ def test_telling_samples_are_those_that_the_teacher_gets_right_with_the_least_ce
     assert telling_samples(TEACHER_LOGITS, torch.tensor([1, 1, 2, 2]), [2, 0]) == [2]
 
 
-def test_each_sample_has_a_panel_of_bars_for_each_temperature():
+def heights(collection) -> list[float]:
+    return [np.ptp(bar.vertices[:, 1]) for bar in collection.get_paths()]
+
+
+def test_each_sample_has_a_row_of_bars_in_the_one_panel_of_each_temperature():
     images = torch.randint(0, 256, (2, 1, 5, 5), dtype=torch.uint8)
     figure = softened_targets(TEACHER_LOGITS[:2], LABELS[:2], class_names=NAMES, images=images, held_out=[1])
-    grid = np.array(figure.axes).reshape(2, 1 + len(TEMPERATURES))
-    assert [panel.get_title() for panel in grid[0]] == ["cat", "T = 1", "T = 2", "T = 4", "T = 8", "T = 20"]
-    assert grid[1][0].get_title() == "dog*"
-    for row, logits in zip(grid, TEACHER_LOGITS, strict=False):
-        for panel, t in zip(row[1:], TEMPERATURES, strict=True):
-            assert [bar.get_height() for bar in panel.containers[0]] == pytest.approx(soft_targets(logits, t).tolist())
-    own, other, _ = grid[0][1].containers[0]
-    assert own.get_facecolor() != other.get_facecolor()
-    assert np.array_equal(np.asarray(grid[0][0].images[0].get_array())[:, :, 0], 255 - images[0, 0].numpy())
-    assert ticks(grid[1][1].xaxis) == ["cat", "dog*", "owl"]
+    beside, *panels = figure.axes
+    assert [panel.get_title() for panel in panels] == ["T = 1", "T = 2", "T = 4", "T = 8", "T = 20"]
+    assert [text.get_text() for text in beside.texts] == ["cat", "dog*"]
+    for panel, t in zip(panels, TEMPERATURES, strict=True):
+        bars, frames = panel.collections
+        assert heights(bars) == pytest.approx(soft_targets(TEACHER_LOGITS[:2], t).flatten().tolist())
+        assert [path.vertices[0, 1] for path in bars.get_paths()] == [STRIDE] * 3 + [0] * 3  # the first sample above
+        assert heights(frames) == [1, 1]
+    own = [0, 4]
+    colours_of = [to_hex(colour) for colour in panels[0].collections[0].get_facecolors()]
+    assert [i for i, colour in enumerate(colours_of) if colour == TEACHER.lower()] == own
+    assert len(set(colours_of)) == 2
+    assert np.array_equal(np.asarray(beside.images[0].get_array())[:, :, 0], 255 - images[0, 0].numpy())
+    assert ticks(panels[0].xaxis) == ["cat", "dog*", "owl"]
+    assert ticks(panels[0].yaxis) == ["0%", "50%", "100%"] * 2
     assert legend(figure) == ["its own class", "the others"]
     assert "A cat, its own class and the next, dog: 87% and 11.7% at T = 1" in figure.get_label()
     with pytest.raises(ValueError, match="no sample"):
         softened_targets(TEACHER_LOGITS[:0], LABELS[:0], class_names=NAMES)
+
+
+def test_the_images_beside_soft_targets_keep_their_shape():
+    images = torch.zeros(2, 3, 4, 8, dtype=torch.uint8)
+    figure = softened_targets(TEACHER_LOGITS[:2], LABELS[:2], class_names=NAMES, images=images)
+    png(figure)
+    for image in figure.axes[0].images:
+        box = image.get_window_extent()
+        assert box.width / box.height == pytest.approx(2, rel=0.02)  # of the whole pixels
+
+
+def test_of_many_classes_the_outline_and_the_own_class_are_drawn():
+    figure = softened_targets(torch.randn(2, 300), torch.tensor([7, 250]), class_names=[str(c) for c in range(300)])
+    panel = figure.axes[1]
+    assert len(panel.patches) == 2
+    own = [path.vertices[:, 0].mean() for path in panel.collections[0].get_paths()]
+    assert own == pytest.approx([7, 250], abs=1)
 
 
 def test_the_entropy_figure_has_the_median_its_bounds_and_the_experiments_temperature():

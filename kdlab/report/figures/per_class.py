@@ -79,7 +79,7 @@ def _bars(panel: Axes, shares: pd.DataFrame) -> None:
         panel.axvspan(i - 0.5, i + 0.5, color=UNSEEN, alpha=0.2, linewidth=0, zorder=0)
     corrected = np.flatnonzero(shares["prior"].notna())
     panel.plot(corrected, shares["prior"].iloc[corrected], linestyle="", **CORRECTED)
-    panel.set(ylim=(-0.06, 1.08), yticks=(0, 0.5, 1))
+    panel.set(xlim=(-0.9, len(shares) - 0.1), ylim=(-0.06, 1.08), yticks=(0, 0.5, 1))
     panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     panel.grid(axis="y")
 

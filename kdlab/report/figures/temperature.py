@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -14,6 +16,7 @@ from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
 from kdlab.report.figures.drawing import (
+    INK,
     NUMBERED_CLASSES,
     described,
     in_style,
@@ -26,9 +29,11 @@ from kdlab.report.figures.gallery import pixels
 from kdlab.report.figures.palette import SEEN, TEACHER, UNSEEN
 
 # With more classes a bar for each could not be seen.
-DRAWN_BARS = 100
+DRAWN_BARS = 40
 # The entropies of so many probabilities tell their distribution.
 PROBABILITIES = 2_000_000
+# From a sample's bars to the next sample's, as a multiple of the height of 100 %.
+STRIDE = 1.5
 TEMPERATURES = (1.0, 2.0, 4.0, 8.0, 20.0)
 
 
@@ -84,7 +89,7 @@ def softened_targets(
     temperatures: Sequence[float] = TEMPERATURES,
     held_out: Sequence[int] = (),
 ) -> Figure:
-    """Draw the teacher's soft targets softmax(z / T): a row of panels for each sample, a column for each temperature.
+    """Draw the teacher's soft targets softmax(z / T): a row of bars for each sample, a panel for each temperature.
 
     Args:
         logits: (N, C), the teacher's logits of the samples to draw.
@@ -101,25 +106,20 @@ def softened_targets(
         raise ValueError("there is no sample to draw")
     ratios = [0.8, *[1.5] * len(temperatures)]
     figure = sheet(1.65 * len(temperatures) + 1.4, 0.95 * len(logits) + 0.8)
-    panels = figure.subplots(len(logits), len(ratios), squeeze=False, sharey="col", width_ratios=ratios)
+    # One panel for each temperature, not for each sample and temperature: panels are what takes time.
+    beside, *panels = figure.subplots(1, len(ratios), sharey=True, width_ratios=ratios)
     marked = [f"{name}*" if c in held_out else name for c, name in enumerate(class_names)]
-    titles = shortened(marked, most=9)
-    said = []
-    for i, (row, label) in enumerate(zip(panels, labels.tolist(), strict=True)):
-        row[0].axis("off")
-        if images is not None:
-            row[0].imshow(pixels(images[i]))
-        row[0].set_title(titles[label])
-        for j, (panel, t) in enumerate(zip(row[1:], temperatures, strict=True)):
-            _bars(panel, soft_targets(logits[i], t), label)
-            # Only where they are seen: a tick takes longer than a bar.
-            panel.set_yticks((0, 0.5, 1) if j == 0 else ())
-            panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-            tick_classes(panel.xaxis, marked if i == len(labels) - 1 else [], inches=1.5)
-            panel.tick_params(labelsize="small")
-            if i == 0:
-                panel.set_title(f"T = {t:g}")
-        said.append(_in_words(logits[i], label, class_names, temperatures))
+    bases = [STRIDE * i for i in reversed(range(len(logits)))]
+    _draw_samples(beside, images, bases, [shortened(marked, most=9)[label] for label in labels.tolist()])
+    for panel, t in zip(panels, temperatures, strict=True):
+        _draw_bars(panel, soft_targets(logits, t), labels, bases)
+        panel.set_title(f"T = {t:g}")
+        tick_classes(panel.xaxis, marked, inches=1.5)
+        panel.tick_params(labelsize="small", left=panel is panels[0], labelleft=panel is panels[0])
+        panel.spines[:].set_visible(False)
+    panels[0].set_yticks([base + share for base in bases for share in (0, 0.5, 1)], ["0%", "50%", "100%"] * len(bases))
+    panels[0].set_ylim(0, bases[0] + 1)
+    said = [_in_words(z, label, class_names, temperatures) for z, label in zip(logits, labels.tolist(), strict=True)]
     figure.supxlabel("class", fontsize="medium")
     own, others = Patch(color=TEACHER, label="its own class"), Patch(color=SEEN, label="the others")
     figure.legend(handles=[own, others], loc="outside lower right", ncols=2)
@@ -127,13 +127,47 @@ def softened_targets(
     return described(figure, f"The teacher's soft targets at several temperatures.{star} {' '.join(said)}")
 
 
-def _bars(panel: Axes, p: Tensor, label: int) -> None:
-    if len(p) <= DRAWN_BARS:
-        panel.bar(range(len(p)), p.tolist(), 0.8, color=[TEACHER if c == label else SEEN for c in range(len(p))])
+def _draw_samples(panel: Axes, images: Tensor | None, bases: Sequence[float], names: Sequence[str]) -> None:
+    """Draw each sample's image at its base, at most 1 wide and high, and the name of its class above."""
+    panel.axis("off")
+    for base, name in zip(bases, names, strict=True):
+        panel.text(0, base + 1.07, name, ha="center", va="bottom")
+    if images is None:
+        panel.set_xlim(-0.5, 0.5)
+    else:
+        panel.set_aspect("equal", adjustable="datalim")
+        height, width = (size / max(images.shape[-2:]) for size in images.shape[-2:])
+        for base, image in zip(bases, images, strict=True):
+            panel.imshow(pixels(image), extent=(-width / 2, width / 2, base + 1 - height, base + 1))
+
+
+def _draw_bars(panel: Axes, targets: Tensor, labels: Tensor, bases: Sequence[float]) -> None:
+    """Draw the soft targets (N, C) of all samples in one panel, each in a frame of height 1 above its base."""
+    samples, classes = targets.shape
+    heights, left, right = targets.numpy(), -0.9, classes - 0.1
+    own = np.arange(classes) == labels.numpy()[:, np.newaxis]
+    if classes <= DRAWN_BARS:
+        _add_bars(panel, np.indices(heights.shape)[1], np.broadcast_to(bases, (classes, samples)).T, heights, 0.8,
+                  np.where(own, TEACHER, SEEN))  # fmt: skip
     else:  # the outline of all, and the own class wide enough to be seen
-        panel.stairs(p.numpy(), np.arange(len(p) + 1) - 0.5, fill=True, color=SEEN)
-        panel.bar([label], [float(p[label])], len(p) / DRAWN_BARS, color=TEACHER)
-    panel.set(xlim=(-0.9, len(p) - 0.1), ylim=(0, 1))
+        edges = np.arange(classes + 1) - 0.5
+        for base, p in zip(bases, heights, strict=True):
+            panel.stairs(base + p, edges, baseline=base, fill=True, color=SEEN, edgecolor=SEEN, linewidth=0.8)
+        _add_bars(panel, labels.numpy(), np.array(bases), heights[own], classes / DRAWN_BARS, TEACHER)
+    frames = [[(left, y), (right, y), (right, y + 1), (left, y + 1)] for y in bases]
+    frame = PolyCollection(frames, facecolors="none", edgecolors=INK, linewidths=0.8, clip_on=False)
+    panel.add_collection(frame, autolim=False)
+    panel.set_xlim(left, right)
+
+
+def _add_bars(
+    panel: Axes, centres: np.ndarray, bases: np.ndarray, heights: np.ndarray, width: float, colours: Any
+) -> None:
+    """Add bars as one artist: each artist takes its time."""
+    x, low, high = (values.ravel() for values in (centres, bases, bases + heights))
+    corners = [(x - width / 2, low), (x + width / 2, low), (x + width / 2, high), (x - width / 2, high)]
+    bars = np.stack([np.stack(corner, axis=1) for corner in corners], axis=1)  # (bars, 4, 2)
+    panel.add_collection(PolyCollection(list(bars), facecolors=np.ravel(colours), linewidths=0), autolim=False)
 
 
 def _in_words(logits: Tensor, label: int, class_names: Sequence[str], temperatures: Sequence[float]) -> str:
