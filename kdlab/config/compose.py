@@ -1,13 +1,18 @@
 """The composed config: where its files lie, how a sweep's points are composed, its text. Imports no torch."""
 
+import copy
 import hashlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import yaml  # type: ignore[import-untyped]
+from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -17,6 +22,8 @@ CONFIGS = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / 
 HOW = ("hydra/launcher", "hydra.launcher", "hydra.verbose", "store")
 
 ComposedConfig = DictConfig
+# For each loader, what it merged from its files, by the choices of groups.
+_merged: WeakKeyDictionary[ConfigLoader, dict[tuple[str, ...], DictConfig]] = WeakKeyDictionary()
 
 
 def sweep_id(arguments: tuple[str, ...]) -> str:
@@ -38,12 +45,45 @@ def compose_point(
     loader: ConfigLoader, config: DictConfig, *, number: int, overrides: tuple[str, ...], sweep: Path
 ) -> DictConfig:
     """Return the config of one point of a sweep, whose folder lies below the sweep's."""
-    composed = loader.load_sweep_config(config, list(overrides))
+    composed = _composed(loader, config, overrides)
     with open_dict(composed):
         composed.hydra.job.id = str(number)
         composed.hydra.job.num = number
         composed.hydra.sweep.dir = str(sweep)
     return composed
+
+
+def _composed(loader: ConfigLoader, config: DictConfig, overrides: tuple[str, ...]) -> DictConfig:
+    """Return what Hydra composes for these overrides.
+
+    Reading and merging the files takes most of the time, and depends on the choices of groups alone; points of the same
+    choices share it. Their values are set on a copy, as Hydra does after merging.
+    """
+    own = [*map(str, config.hydra.overrides.hydra)]
+    parsed = OverridesParser.create().parse_overrides([*overrides])
+    searched = any("hydra.searchpath" in line for line in own) or OmegaConf.select(config, "hydra.searchpath")
+    if not isinstance(loader, ConfigLoaderImpl) or searched or any(it.is_sweep_override() for it in parsed):
+        return loader.load_sweep_config(config, list(overrides))
+    choices = [it for it in parsed if it.is_hydra_override() or _is_choice(it, loader)]
+    lines = [str(it.input_line) for it in choices]
+    key = (config.hydra.job.config_name, *own, "", *lines)
+    merged = _merged.setdefault(loader, {})
+    if key not in merged:
+        merged[key] = loader.load_sweep_config(config, lines)
+    composed = copy.deepcopy(merged[key])
+    loader._apply_overrides_to_config([it for it in parsed if it not in choices], composed)
+    tasks = [it for it in parsed if not it.is_hydra_override()]
+    composed.hydra.overrides.task = [it.input_line for it in tasks]
+    named = composed.hydra.job.config.override_dirname
+    composed.hydra.job.override_dirname = get_overrides_dirname(
+        tasks, exclude_keys=named.exclude_keys, item_sep=named.item_sep, kv_sep=named.kv_sep
+    )
+    return composed
+
+
+def _is_choice(override: Override, loader: ConfigLoaderImpl) -> bool:
+    """Tell whether an override chooses a group's option, as Hydra decides it."""
+    return loader.repository.group_exists(override.key_or_group) and not isinstance(override.value(), dict)
 
 
 def without_hydra(config: DictConfig) -> DictConfig:
