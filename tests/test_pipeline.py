@@ -55,7 +55,11 @@ def test_each_of_the_five_targets_makes_another_student(five):
     assert len({fit.key for fit in five.fits}) == 6
 
 
-def test_points_of_a_sweep_share_what_one_of_them_has_read_and_later_commands_read_anew(tmp_path, mnist_folder):
+def test_points_of_a_sweep_share_what_one_of_them_has_read_and_later_commands_read_anew(
+    tmp_path, mnist_folder, monkeypatch
+):
+    monkeypatch.delenv("KDLAB_DATA_DIR", raising=False)
+
     def point(number: int, began: float, *overrides: str) -> Results:
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
             config = compose("train", [*SMALL[1:], "trainer=cpu", f"data.root={mnist_folder}", "store=off", *overrides])
