@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import yaml  # type: ignore[import-untyped]
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -107,4 +106,4 @@ def one_folder(config: DictConfig) -> bool:
 
 def as_yaml(config: Mapping[str, Any]) -> str:
     """Return a config as it would stand in a file."""
-    return str(yaml.safe_dump(dict(config), allow_unicode=True, sort_keys=False))
+    return OmegaConf.to_yaml(OmegaConf.create(dict(config)))
