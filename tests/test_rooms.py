@@ -11,7 +11,8 @@ PACKAGE = Path(__file__).parent.parent / "kdlab"
 # From the ground up.
 ROOMS = (
     "errors", "limits", "hashing", "files", "schedules", "hardware", "curves", "outcome", "results", "losses", "models",
-    "data", "config", "store", "modules", "fits", "measure", "report", "pipeline", "evaluate", "train", "sweeps", "api",
+    "data", "config", "claims", "store", "modules", "fits", "measure", "report", "pipeline", "evaluate", "train",
+    "sweeps", "api",
 )  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 from msgspec.structs import astuple
 
+from kdlab.claims.statistics import half_width
 from kdlab.hashing import plain
 from kdlab.results import SPLITS, Results, Row
 
@@ -17,7 +18,7 @@ GROUPS = ("all", "seen", "unseen")
 # In tables what matters most stands first: a narrow screen shows no more.
 IN_COLUMNS = ("unseen", "all", "seen")
 # Parts of a config that do not affect results, or that repeat other parts.
-LEFT_OUT = ("name", "question", "store", "comparison", "figures", "trainer.devices")
+LEFT_OUT = ("name", "question", "store", "comparison", "claims", "figures", "trainer.devices")
 
 
 class Run(NamedTuple):
@@ -85,5 +86,6 @@ def split_of(rows: pd.DataFrame) -> str:
 
 
 def over_seeds(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """Return each group's mean, sample standard deviation (NaN for one value) and count."""
-    return rows.groupby(list(by), observed=True)["value"].agg(["mean", "std", "count"])
+    """Return each group's mean, half the width of its 95 % t interval (NaN for one value), and count."""
+    found = rows.groupby(list(by), observed=True)["value"].agg(["mean", "std", "count"])
+    return found.assign(half=half_width(found.pop("std"), found["count"]))[["mean", "half", "count"]]

@@ -47,7 +47,7 @@ def fits_of(runs: Sequence[Run], keys: Sequence[str]) -> pd.DataFrame:
     lines = [(number, *found) for number, run in enumerate(runs) for found in _outcomes(run.results)]
     fits = pd.DataFrame(lines, columns=["run", "arm", "fit", "rows", "outcome"])
     fits = fits.astype({"run": int, "arm": pd.CategoricalDtype(list(dict.fromkeys(fits["arm"])))})
-    fits = fits.join(pd.DataFrame({key: _categories(configs[key]) for key in keys}, configs.index), on="run")
+    fits = fits.join(pd.DataFrame({key: as_categories(configs[key]) for key in keys}, configs.index), on="run")
     varied = [key for key in keys if not is_seed(key)]
     for _, own in fits.groupby("arm", observed=True):
         fits.loc[own.index, [key for key in varied if not _matters(key, keys, own)]] = ""
@@ -56,7 +56,9 @@ def fits_of(runs: Sequence[Run], keys: Sequence[str]) -> pd.DataFrame:
 
 
 def settings_of(fits: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows by which settings are compared. Columns: run, arm, fit, keys without seeds, a row's fields.
+    """Return the rows by which settings are compared. Columns: run, arm, fit, keys without seeds, draw, a row's fields.
+
+    `draw` holds the seeds: rows of different settings with the same draw are a pair.
 
     Args:
         fits: from `fits_of`; the Bayes rule, which is no fit, is left out.
@@ -72,12 +74,14 @@ def settings_of(fits: pd.DataFrame) -> pd.DataFrame:
     rows = rows.astype(dict.fromkeys(("split", "classes", "metric"), "category"))
     rows["correction"] = pd.Categorical(rows["correction"], CORRECTIONS)
     about = trained[[key for key in trained if key != "rows" and not is_seed(str(key))]]
+    draws = trained[[key for key in trained if is_seed(str(key))]].astype(str).to_numpy().tolist()
+    about = about.assign(draw=pd.Categorical(list(map(" ".join, draws))))
     return about.join(rows.set_index("place"), how="inner").reset_index(drop=True)
 
 
 def keys_of(settings: pd.DataFrame) -> list[str]:
     """Return the keys that affect at least one of the arms."""
-    return [str(key) for key in settings if key not in ("run", "fit", *FIELDS) and (settings[key] != "").any()]
+    return [str(key) for key in settings if key not in ("run", "fit", "draw", *FIELDS) and (settings[key] != "").any()]
 
 
 def combinations(settings: pd.DataFrame, keys: Sequence[str]) -> list[tuple[str, ...]]:
@@ -116,7 +120,7 @@ def _outcomes(results: Results) -> Iterator[tuple[str, str, list[Row], int]]:
         yield arm, key, own, hash((key, *(row for row in own if row.split != "cost")))
 
 
-def _categories(values: Iterable[Value]) -> "pd.Categorical[str]":
+def as_categories(values: Iterable[Value]) -> "pd.Categorical[str]":
     """Return values as text in config syntax, ordered: the blank, then numbers by size, then others by their text."""
     text = {repr(v): (v or "''") if isinstance(v, str) else json.dumps(v) for v in sorted(values, key=_sortable)}
     return pd.Categorical([text[repr(value)] for value in values], ["", *dict.fromkeys(text.values())], ordered=True)

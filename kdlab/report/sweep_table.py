@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pandas as pd
 
+from kdlab.claims.statistics import mean_interval
 from kdlab.report.rows import GROUPS, IN_COLUMNS, only, over_seeds, split_of
 from kdlab.report.settings import assigned, at, keys_of
 from kdlab.report.tables import Table
@@ -20,7 +21,7 @@ SAME_MEASURE = (
 
 
 def settings_table(settings: pd.DataFrame, keys: Sequence[str]) -> Table:
-    """Return accuracy and errors of each arm at each setting: mean ± sample standard deviation over n fits.
+    """Return accuracy and errors of each arm at each setting: mean ± half of its 95 % interval over n fits.
 
     Measured on the test set, or else on the split there is. A key is blank for arms that it does not affect.
     """
@@ -29,8 +30,8 @@ def settings_table(settings: pd.DataFrame, keys: Sequence[str]) -> Table:
     groups = [group for group in IN_COLUMNS if cells["accuracy", group].any()]
     cells = cells[[*(("accuracy", group) for group in groups), ("errors", "all"), ("n", "")]]
     header = ["arm", *keys, "correction", *(f"{group}, %" for group in groups), "errors", "n"]
-    on = f"On {split_of(settings)} samples: mean"
-    caption = f"{on} ± standard deviation over n fits (seeds); a key is blank for arms that it does not affect"
+    on = f"On {split_of(settings)} samples: mean ± half of its 95 % interval (t) over n fits (seeds)"
+    caption = f"{on}; a key is blank for arms that it does not affect"
     rows = [[*place, *line] for place, *line in cells.itertuples()]
     return Table("settings", caption, header, rows, labels=len(keys) + 2)
 
@@ -50,17 +51,17 @@ def arms_table(results: Iterable[Results]) -> Table:
         trained = own["key"][~own["reused"]].nunique()
         took = spread(seconds.mean(), seconds.std(), digits=1), f"{seconds.sum():,.0f}"
         rows.append([str(arm), *map(str, (len(own), len(seconds), trained)), *took])
-    header = ["fit", "in runs", "different", "trained by these runs", "seconds each", "seconds in total"]
+    header = ["fit", "in runs", "different", "trained by these runs", "seconds each, mean ± sd", "seconds in total"]
     return Table("fits", "Fits; those with the same content key are trained once", header, rows)
 
 
-def spread(mean: float, sd: float, *, digits: int) -> str:
-    """Return mean ± standard deviation as text; only the mean if `sd` is NaN."""
-    return f"{mean:.{digits}f}" if pd.isna(sd) else f"{mean:.{digits}f} ± {sd:.{digits}f}"
+def spread(mean: float, deviation: float, *, digits: int) -> str:
+    """Return mean ± deviation as text; only the mean if `deviation` is NaN."""
+    return f"{mean:.{digits}f}" if pd.isna(deviation) else f"{mean:.{digits}f} ± {deviation:.{digits}f}"
 
 
 def _line(cells: Sequence[str] | Iterator[str]) -> str:
-    return "| " + " | ".join(map(escaped, cells)) + " |"
+    return "| " + " | ".join(escaped(cell.replace("\n", "; ")) for cell in cells) + " |"
 
 
 def escaped(text: str) -> str:
@@ -73,6 +74,8 @@ class Best(NamedTuple):
 
     `validation` is its mean validation accuracy, `points` the number of settings to choose from, `equal` the number of
     those with this accuracy, `first` whether one of these has the same cross-entropy, too; `rows` its rows.
+    `alike` is the number of other settings that cannot be told apart from it: the 95 % interval of the difference in
+    validation accuracy, paired by seed, contains 0; None with fewer than two seeds.
     """
 
     arm: str
@@ -83,6 +86,7 @@ class Best(NamedTuple):
     equal: int
     first: bool
     rows: pd.DataFrame
+    alike: int | None
 
 
 def best_by_validation(settings: pd.DataFrame) -> list[Best]:
@@ -100,12 +104,14 @@ def best_by_validation(settings: pd.DataFrame) -> list[Best]:
     points = means.groupby(by, observed=True).last().reindex(columns=["accuracy", "nll"]).round(12)
     fits = settings.groupby(by, observed=True)["fit"].agg(frozenset).rename("fits")
     points = points.dropna(subset="accuracy").join(fits)
+    drawn = only(measured, metric="accuracy").groupby([*by, "draw", "classes"], observed=True)["value"].mean()
+    each = drawn.groupby([*by, "draw"], observed=True).last().unstack("draw")
     found = []
     for (arm, *place), candidates in points.groupby(["arm", *filter(changes_the_measure, keys)], observed=True):
         counts = candidates["fits"].map(len)
         candidates = candidates[counts == counts.max()]
         if candidates["fits"].nunique() > 1:
-            found.append(_best(settings, str(arm), by, len(place), candidates))
+            found.append(_best(settings, str(arm), by, len(place), candidates, each.loc[candidates.index]))
     return found
 
 
@@ -115,7 +121,9 @@ def changes_the_measure(key: str) -> bool:
     return last.endswith("held_out_classes") or key == "dataset" or (part == "data" and last not in SAME_MEASURE)
 
 
-def _best(settings: pd.DataFrame, arm: str, by: list[str], places: int, candidates: pd.DataFrame) -> Best:
+def _best(
+    settings: pd.DataFrame, arm: str, by: list[str], places: int, candidates: pd.DataFrame, each: pd.DataFrame
+) -> Best:
     ranked = candidates.sort_values(["accuracy", "nll"], ascending=[False, True])
     best, equal = ranked.iloc[0], candidates["accuracy"] == ranked["accuracy"].iloc[0]
     same = int((equal & (candidates["nll"] == best["nll"])).sum())
@@ -123,8 +131,23 @@ def _best(settings: pd.DataFrame, arm: str, by: list[str], places: int, candidat
     values = {key: value for key, value in zip(by[1:], place[1:], strict=True) if value}
     where = {key: value for key, value in values.items() if places and changes_the_measure(key)}
     chosen = {key: value for key, value in values.items() if key not in where}
-    rows = at(settings, by, place)
-    return Best(arm, where, chosen, best["accuracy"], len(candidates), int(equal.sum()), same > 1, rows)
+    rows, alike = at(settings, by, place), _alike(each, place)
+    return Best(arm, where, chosen, best["accuracy"], len(candidates), int(equal.sum()), same > 1, rows, alike)
+
+
+def _alike(each: pd.DataFrame, best: Any) -> int | None:
+    """Return how many settings cannot be told apart from the best, see `Best`.
+
+    Args:
+        each: a line for each setting, a column for each draw: accuracies, NaN for none.
+        best: the place of the best setting.
+    """
+    differences = [line.dropna().tolist() for _, line in each.drop(index=[best]).rsub(each.loc[best]).iterrows()]
+    if max(map(len, differences)) < 2:
+        return None
+    intervals = [mean_interval(line) for line in differences if len(line) > 1]
+    told_apart = sum(not interval.low <= 0 <= interval.high for interval in intervals)
+    return len(differences) - told_apart
 
 
 def best_lines(best: Best) -> Iterator[str]:
@@ -143,6 +166,13 @@ def best_lines(best: Best) -> Iterator[str]:
             else "has the lowest cross-entropy of them"
         )
         yield f"{arm}: {equal} points are equally good by validation ({share}); {which} {why}"
+    if best.alike is None:
+        yield "how sure this choice is cannot be said from one seed"
+    else:
+        yield (
+            f"{best.alike} of the {best.points - 1} others cannot be told apart from it by validation: the 95 % "
+            "interval of the difference, paired by seed, contains 0"
+        )
     split = split_of(best.rows)
     for correction, line in _cells(best.rows, ["correction"], digits=1).drop("oracle", errors="ignore").iterrows():
         unseen = line.get(("accuracy", "unseen"))
@@ -166,8 +196,8 @@ def _cells(settings: pd.DataFrame, by: Sequence[str], *, digits: int | None = No
     test = test.assign(value=test["value"].mask(test["metric"] == "accuracy", 100 * test["value"]))
     stats = over_seeds(test, [*by, "metric", "classes"])
     stats["text"] = [
-        spread(mean, sd, digits=2 if metric == "accuracy" else int(n > 1) if digits is None else digits)
-        for (*_, metric, _), mean, sd, n in stats.itertuples()
+        spread(mean, half, digits=2 if metric == "accuracy" else int(n > 1) if digits is None else digits)
+        for (*_, metric, _), mean, half, n in stats.itertuples()
     ]
     columns = pd.MultiIndex.from_product([["accuracy", "errors"], GROUPS])
     cells, counts = (

@@ -216,7 +216,7 @@ def test_the_sweeps_tables_hold_means_and_the_best_point_by_validation(sweep, op
             found = [run.results for run in runs if at.items() <= run.results.config["loss"].items()]
             found = [results for results in found if results.config["optimizer"]["lr"] == float(lr)]
             values = [100 * results.find(arm, "all", "accuracy", correction).value for results in found]
-            assert accuracy == f"{statistics.fmean(values):.2f} ± {statistics.stdev(values):.2f}"
+            assert accuracy == f"{statistics.fmean(values):.2f} ± {12.7062 * statistics.stdev(values) / 2**0.5:.2f}"
     assert len(lines) == 1 + 2 * 3 + 12 * 3
     best = page.locator(".finding").last.inner_text()
     assert "loss.temperature=4, loss.alpha=0.9, optimizer.lr=0.1 is the best of 12 points by validation" in best

@@ -47,21 +47,24 @@ def test_each_arm_has_a_setting_for_each_combination_of_what_matters_to_it_and_e
     assert fits(of(grid, "distilled")) == dict.fromkeys(product(["1", "4", "20"], ["0.5", "0.9"], ["0.01", "0.1"]), 2)
 
 
-def test_the_table_holds_mean_and_sample_deviation_over_seeds(grid):
+HALF = 12.7062 / math.sqrt(2)  # of the 95 % interval of two values, in sample standard deviations
+
+
+def test_the_table_holds_mean_and_half_of_its_interval_over_seeds(grid):
     table = markdown(settings_table(collect([grid]).settings, collect([grid]).keys)).splitlines()
     assert table[0].startswith(
         "| arm | loss.temperature | loss.alpha | optimizer.lr | correction | unseen, % | all, % | seen, %"
     )
     values = [100 * (0.9 + 0.004 + 0.02 * seed - 0.05 * 0.9) for seed in (0, 1)]
-    cell = f"{statistics.fmean(values):.2f} ± {statistics.stdev(values):.2f}"
+    cell = f"{statistics.fmean(values):.2f} ± {HALF * statistics.stdev(values):.2f}"
     (line,) = [line for line in table if line.startswith("| distilled | 4 | 0.9 | 0.1 | prior |")]
-    assert [part.strip() for part in line.split("|")[6:10]] == [cell, cell, cell, "131.0 ± 14.1"]
+    assert [part.strip() for part in line.split("|")[6:10]] == [cell, cell, cell, "131.0 ± 127.1"]
     assert line.endswith("| 2 |")
     assert len([line for line in table if line.startswith("| baseline |  |  | 0.01 | none |")]) == 1
     assert len(table) == 2 + 1 + 2 * 3 + 12 * 3
 
 
-def test_one_value_has_no_deviation():
+def test_one_value_has_no_interval():
     assert spread(0.5, math.nan, digits=2) == "0.50"
     assert spread(0.5, math.sqrt(0.02), digits=2) == "0.50 ± 0.14"
 
@@ -72,6 +75,28 @@ def test_the_best_point_is_chosen_by_validation_on_seen_classes_and_never_by_tes
     assert best["distilled"].points == 12
     assert best["distilled"].validation == pytest.approx(0.7)
     assert "teacher" not in best  # one setting is no choice
+
+
+def test_a_choice_by_validation_says_how_many_settings_cannot_be_told_apart_from_it_paired_by_seed(make_run, tmp_path):
+    # over the seeds accuracies differ by 0.1; T = 4 beats T = 1 by 0.05 in each, and T = 8 by no more than chance
+    for number, (temperature, seed) in enumerate(product((1, 4, 8), (0, 1, 2))):
+        val = 0.5 + 0.1 * seed + {1: 0, 4: 0.05, 8: 0.04 if seed else 0.055}[temperature] + 0.0001 * (seed == 2)
+        make_run(number, temperature, 0.5, 0.1, seed, accuracy=0.9, val=val)
+    (best,) = best_by_validation(collect([tmp_path / "sweep"]).settings)
+    assert best.values == {"loss.temperature": "4"}
+    assert best.alike == 1
+    assert list(best_lines(best))[1] == (
+        "1 of the 2 others cannot be told apart from it by validation: the 95 % interval of the difference, paired by "
+        "seed, contains 0"
+    )
+
+
+def test_of_one_seed_how_sure_a_choice_is_cannot_be_said(make_run, tmp_path):
+    for number, temperature in enumerate((1, 4)):
+        make_run(number, temperature, 0.5, 0.1, 0, accuracy=0.9, val=0.5 + 0.1 * number)
+    (best,) = best_by_validation(collect([tmp_path / "sweep"]).settings)
+    assert best.alike is None
+    assert list(best_lines(best))[1] == "how sure this choice is cannot be said from one seed"
 
 
 def test_without_validation_rows_nothing_is_chosen(grid):
@@ -267,7 +292,8 @@ def test_the_lines_have_error_bars_a_panel_for_each_group_and_the_baseline(grid)
         )
         (bars,) = container[2]
         low, high = bars.get_segments()[0][:, 1]
-        assert high - low == pytest.approx(2 * 100 * statistics.stdev([0.0, 0.02]))
+        assert high - low == pytest.approx(2 * 100 * HALF * statistics.stdev([0.0, 0.02]), rel=1e-4)
+    assert figure.legends[0].get_title().get_text() == "bars: 95 % interval of the mean over seeds (t)"
     assert {text.get_text() for text in figure.legends[0].get_texts()} == {
         *(f"baseline optimizer.lr={lr}" for lr in (0.01, 0.1)),
         *(f"loss.alpha={a}, optimizer.lr={lr}" for a in (0.5, 0.9) for lr in (0.01, 0.1)),
@@ -290,10 +316,10 @@ def test_a_sweep_that_leaves_the_test_set_alone_is_reported_on_the_split_there_i
     assert {path.stem for path in (grid / "report").glob("*.png")} == {
         "lines_baseline", "heatmap_distilled", "lines_distilled"
     }  # fmt: skip
-    assert "distilled at this point, on val: 90.50 ± 1.41 %, 95.0 ± 14.1 errors" in collection.best[1][1]
-    assert "On val samples: mean ± standard deviation" in (grid / "report.html").read_text()
+    assert "distilled at this point, on val: 90.50 ± 12.71 %, 95.0 ± 127.1 errors" in collection.best[1][2]
+    assert "On val samples: mean ± half of its 95 % interval (t)" in (grid / "report.html").read_text()
     *_, last = settings_table(collection.settings, collection.keys).rows
-    assert last[5:8] == ["88.50 ± 1.41"] * 3
+    assert last[5:8] == ["88.50 ± 12.71"] * 3
 
 
 @pytest.mark.parametrize(("temperatures", "rates"), [(5, 12), (60, 2)])

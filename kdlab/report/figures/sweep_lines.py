@@ -20,7 +20,7 @@ CORRECTIONS = {"none": "uncorrected", "prior": "correction prior"}
 
 @in_style
 def lines(settings: pd.DataFrame, baseline: pd.DataFrame | None = None) -> Figure:
-    """Draw an arm's accuracy over a swept key (temperature if swept), with standard deviations over seeds.
+    """Draw an arm's accuracy over a swept key (temperature if swept), with 95 % intervals of the mean over seeds.
 
     Columns of panels: all, seen and unseen classes. Rows of panels: before and after bias correction.
 
@@ -47,15 +47,16 @@ def lines(settings: pd.DataFrame, baseline: pd.DataFrame | None = None) -> Figur
     for row, correction in zip(axes, rows, strict=True):
         for axis, group in zip(row, groups, strict=True):
             cells = [(group, correction, *values, place) for values in series for place in places]
-            _lines(axis, stats[["mean", "std"]].reindex(cells), labels)
+            _lines(axis, stats[["mean", "half"]].reindex(cells), labels)
             _reference_lines(axis, {label: means.get((group, correction)) for label, means in references.items()})
             axis.set(title=f"{group} classes, {CORRECTIONS[correction]}", xlabel=across, ylabel=f"{split} accuracy, %")
             tick_classes(axis.xaxis, places, inches=2.8)  # evenly spaced: swept values rarely are
     handles, labels = axes[0][0].get_legend_handles_labels()
     named = dict(zip(labels, handles, strict=True))
-    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=len(groups))
+    bars = "bars: 95 % interval of the mean over seeds (t)" if stats["half"].notna().any() else None
+    figure.legend(named.values(), named.keys(), title=bars, loc="outside lower center", ncols=len(groups))
     cut = f"; the first {len(series)} of {len(every)} lines" if len(series) < len(every) else ""
-    figure.suptitle(f"{arm}: mean and standard deviation over seeds{cut}")
+    figure.suptitle(f"{arm}: mean over seeds{cut}")
     return described(
         figure,
         f"Lines with error bars: {split} accuracy of {arm} over {across}, for {', '.join(groups)} classes, "
@@ -66,15 +67,13 @@ def lines(settings: pd.DataFrame, baseline: pd.DataFrame | None = None) -> Figur
 def _lines(axis: Axes, stats: pd.DataFrame, labels: Sequence[str]) -> None:
     """Draw lines with error bars from `stats`, which holds all points of the first line, then of the second, and so on.
 
-    Columns: mean and standard deviation; a point without results is NaN.
+    Columns: mean and half the width of its interval; a point without results is NaN.
     """
     lines = stats.to_numpy().reshape(len(labels), -1, 2)
     for line, label, style in zip(lines, labels, line_styles(len(labels)), strict=True):
         (known,) = np.isfinite(line[:, 0]).nonzero()
-        means, deviations = line[known].T
-        axis.errorbar(
-            known, means, np.nan_to_num(deviations), label=label, marker="o", markersize=4, capsize=3, **style
-        )
+        means, halves = line[known].T
+        axis.errorbar(known, means, np.nan_to_num(halves), label=label, marker="o", markersize=4, capsize=3, **style)
 
 
 def _reference_lines(axis: Axes, means: Mapping[str, float | None]) -> None:
