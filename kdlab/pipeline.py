@@ -124,7 +124,7 @@ def _run(experiment: Experiment, context: Context, command: str) -> Ended:
 
     fits, failed = _obtained(experiment, plans, context)
     with stage("evaluation"):
-        measured = measure_networks(context, fits, experiment.evaluation)
+        measured = measure_networks(context, fits, experiment.evaluation, experiment.claims)
         if experiment.evaluation.cost:
             measured.rows.extend(cost_rows(fits, context.folder / "checkpoints", context.data))
     results = msgspec.structs.replace(
@@ -133,6 +133,7 @@ def _run(experiment: Experiment, context: Context, command: str) -> Ended:
         rows=measured.rows,
         notes=[*failed.values(), *measured.notes],
         failed=failed,
+        disagreements=list(dict.fromkeys(measured.disagreements)),
     )
     with stage("results"):
         _write(plans, fits, results, context)

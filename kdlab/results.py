@@ -1,5 +1,6 @@
 """The schema of results.json: what a run found, written whole or not at all, and checked when read."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from sys import intern
@@ -58,6 +59,20 @@ class Fit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stack: int = 1
 
 
+class Disagreement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How two networks, each an arm with a correction, answer the same samples of a split.
+
+    `first_alone` samples are right in the first and wrong in the second, `second_alone` the other way round.
+    """
+
+    split: str
+    classes: str
+    first: tuple[str, Correction]
+    second: tuple[str, Correction]
+    first_alone: int
+    second_alone: int
+
+
 class Scaling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How stored inputs become what networks see: (x / divisor − mean) / std, mean and std for each channel.
 
@@ -84,7 +99,7 @@ class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
     """All results of a run; `equations` holds each fit's loss, `inputs` what its networks take.
 
     `notes` are sentences that a reader of the rows must know, such as why a correction is missing. `failed` says why
-    fits by these names have no rows.
+    fits by these names have no rows. `disagreements` are counted for claims about the difference of two networks.
     """
 
     experiment: str
@@ -99,6 +114,7 @@ class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
     inputs: Inputs | None = None
     notes: list[str] = []
     failed: dict[str, str] = {}
+    disagreements: list[Disagreement] = []
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -118,6 +134,27 @@ class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True
     def find(self, arm: str, classes: str, metric: str, correction: str = "none", split: str = "test") -> Row | None:
         """Return the one row with these properties, if there is one."""
         return self._rows_by_place.get((arm, split, classes, correction, metric))
+
+    def value(
+        self, arm: str, classes: Sequence[str], metric: str, correction: str = "none", split: str = "test"
+    ) -> float | None:
+        """Return the mean over `classes` of a row's metric, `correct` (n − errors) or `error_rate` (errors / n).
+
+        None if the row of one of the classes is missing.
+        """
+        rows = [self.find(arm, name, DERIVED.get(metric, metric), correction, split) for name in classes]
+        found = [_derived(row, metric) for row in rows if row]
+        return sum(found) / len(found) if len(found) == len(rows) else None
+
+
+# Metrics that have no rows, and those from whose rows they are derived.
+DERIVED = {"correct": "errors", "error_rate": "errors"}
+
+
+def _derived(row: Row, metric: str) -> float:
+    if metric == "correct":
+        return row.n - row.value
+    return row.value / row.n if metric == "error_rate" else row.value
 
 
 class _Version(msgspec.Struct):

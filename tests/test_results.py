@@ -31,7 +31,7 @@ def test_keys_are_exactly_those_of_the_schema(tmp_path):
     content = json.loads((tmp_path / "results.json").read_text())
     assert set(content) == {
         "schema_version", "experiment", "dataset", "seed", "held_out_classes", "config", "environment", "fits", "rows",
-        "equations", "inputs", "notes", "failed",
+        "equations", "inputs", "notes", "failed", "disagreements",
     }  # fmt: skip
     assert set(content["fits"][0]) == {
         "arm", "key", "reused", "epochs", "seconds", "parameters", "targets", "teacher", "stack"

@@ -15,6 +15,7 @@ from kdlab.config.recipes import recipes_of
 from kdlab.errors import KdlabError
 from kdlab.fits import weights
 from kdlab.fits.plan import new_network
+from kdlab.report.claims import claim_lines, claims_frame, judged_run
 from kdlab.report.collection import collect
 from kdlab.report.findings import finding
 from kdlab.report.rows import configs_of, rows_of
@@ -82,6 +83,11 @@ class FinishedRun:
         page = self.folder / "report.html"
         return page if page.exists() else None
 
+    @property
+    def claims(self) -> pd.DataFrame:
+        """The verdict on each claim: one draw, since a run has one seed."""
+        return claims_frame(judged_run(self.results))
+
     def frame(self) -> pd.DataFrame:
         """Return all rows: arm, split, classes, correction, metric, value, n."""
         return pd.DataFrame([msgspec.structs.asdict(row) for row in self.results.rows])
@@ -118,6 +124,11 @@ class FinishedSweep:
         """Why points have no results, by their folder."""
         return {str(point.folder): point.why for point in self.collection.missing}
 
+    @property
+    def claims(self) -> pd.DataFrame:
+        """The verdict on each claim at each setting, over its seeds."""
+        return claims_frame(self.collection.claims)
+
     def frame(self) -> pd.DataFrame:
         """Return the rows of all points: `run` is a point's place in `runs`, and each swept key has a column."""
         swept = configs_of(self.collection.results)[self.collection.keys]
@@ -126,7 +137,9 @@ class FinishedSweep:
     def __repr__(self) -> str:
         lines = [line for best in self.collection.best for line in best]
         failed = [f"no results: {folder}: {why}" for folder, why in self.failures.items()]
-        return "\n".join([f"{len(self.runs)} finished runs in {self.folder}", *failed, *lines, f"page: {self.page}"])
+        claims = [f"claim: {line}" for line in claim_lines(self.collection.claims)]
+        finished = f"{len(self.runs)} finished runs in {self.folder}"
+        return "\n".join([finished, *failed, *claims, *lines, f"page: {self.page}"])
 
     def _repr_html_(self) -> str:
         table = settings_table(self.collection.settings, self.collection.keys)

@@ -1,4 +1,4 @@
-"""What may be wrong with a config apart from its recipes: names, device, store, evaluation, comparison.
+"""What may be wrong with a config apart from its recipes: names, device, store, evaluation, comparison, claims.
 
 All but `device_problems`, which asks torch for the machine's GPUs, is checked without torch.
 """
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from kdlab.config.claims import claim_problems
 from kdlab.config.comparison import comparison_problems
 from kdlab.config.recipes import Plain
 from kdlab.limits import (
@@ -30,6 +31,7 @@ def run_problems(config: Plain) -> list[str]:
     return [
         *_evaluation_problems(config),
         *comparison_problems(config["comparison"], config),
+        *claim_problems(config["claims"], config),
         *name_problems(config["name"]),
         *_text_problems(config),
         *_trainer_problems(config["trainer"]),

@@ -1,6 +1,6 @@
 """The schema of an experiment's `comparison`: published figures beside a run's own."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from kdlab.limits import choice, is_finite, is_integer, shown, text
@@ -9,12 +9,17 @@ from kdlab.results import SPLITS, Correction
 KEYS = ("source", "dataset", "about", "rows")
 # Below these, a key that the config lacks is none of another network, loss, …, or of an arm that was taken out.
 VARIABLE = ("net", "augment", "optimizer", "schedule", "loss", "arms", "teachers")
-DEFAULTS = {"split": "test", "classes": "all", "correction": "none", "source": None}
+# What selects a number of a result, besides the arm and the metric.
+SELECTION = {"split": "test", "classes": "all", "correction": "none"}
+DEFAULTS = SELECTION | {"source": None}
 ROW_KEYS = ("show", "arm", "metric", *DEFAULTS)
+GROUPS = ("all", "seen", "unseen")
 METRICS = (
     "accuracy", "balanced_accuracy", "errors", "correct", "error_rate", "nll", "ece", "agreement", "offset",
     "excess_risk", "bayes_agreement", "bayes_error", "standard_error", "parameters", "bytes", "latency_ms",
 )  # fmt: skip
+# Metrics that lie in [0, 1], and are shown in per cent.
+SHARES = ("accuracy", "balanced_accuracy", "error_rate", "agreement", "bayes_agreement")
 CHOICES = {
     "metric": METRICS,
     "correction": get_args(Correction),
@@ -74,17 +79,27 @@ def _row_problems(at: str, row: Any) -> Iterator[str]:
     if not isinstance(row, dict):
         yield f"{at}={shown(row)}: must be a mapping with the keys {', '.join(ROW_KEYS)}"
         return
-    if unknown := [key for key in row if key not in ROW_KEYS]:
-        yield f"{at}.{unknown[0]}: no such key; there are {', '.join(ROW_KEYS)}"
-    if missing := [key for key in ("show", "arm", "metric") if key not in row]:
+    yield from key_problems(at, row, ROW_KEYS, ("show", "arm", "metric"))
+    yield from text(f"{at}.show", row["show"]) if "show" in row else ()
+    yield from selection_problems(at, row)
+    if not (row.get("source") is None or is_finite(row["source"])):
+        yield f"{at}.source={shown(row['source'])}: must be a finite number, or left out where the source has none"
+
+
+def key_problems(at: str, given: Mapping[str, Any], known: Sequence[str], needed: Sequence[str]) -> Iterator[str]:
+    """Yield a line for the first unknown key, and one for the first missing key."""
+    if unknown := [key for key in given if key not in known]:
+        yield f"{at}.{unknown[0]}: no such key; there are {', '.join(known)}"
+    if missing := [key for key in needed if key not in given]:
         yield f"{at}.{missing[0]}: is missing"
-    full = DEFAULTS | row
-    for key in ("show", "arm"):
-        yield from text(f"{at}.{key}", full[key]) if key in full else ()
+
+
+def selection_problems(at: str, selection: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the values that select a number of a result; keys that are left out are right."""
+    full = {**SELECTION, **selection}
+    yield from text(f"{at}.arm", full["arm"]) if "arm" in full else ()
     for key, known in CHOICES.items():
         yield from choice(f"{at}.{key}", full[key], known) if key in full else ()
     classes = full["classes"] if isinstance(full["classes"], list) else [full["classes"]]
-    if not classes or not all(is_integer(it, least=0) or (isinstance(it, str) and it) for it in classes):
+    if not classes or not all(is_integer(it, least=0) or it in GROUPS or str(it).isdecimal() for it in classes):
         yield f"{at}.classes={shown(full['classes'])}: must be all, seen, unseen, a class's index, or a list of these"
-    if not (full["source"] is None or is_finite(full["source"])):
-        yield f"{at}.source={shown(full['source'])}: must be a finite number, or left out where the source has none"

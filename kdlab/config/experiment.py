@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
+from kdlab.config.claims import Claim
+
 if TYPE_CHECKING:
     from kdlab.data import ClassificationData
 
@@ -122,4 +124,5 @@ class Experiment:
     store: StoreSettings
     figures: bool | None
     comparison: Mapping[str, Any] | None
+    claims: tuple[Claim, ...]
     config: Mapping[str, Any] = field(repr=False)

@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from kdlab.config.checks import device_problems
+from kdlab.config.claims import claims_of, class_problems
 from kdlab.config.early import check_early
 from kdlab.config.experiment import (
     EvaluationSettings,
@@ -50,6 +51,8 @@ def read(config: DictConfig, data: ClassificationData | None = None, *, in_sweep
             check_part(path, part, value, data, problems)
     if data is None or problems:
         raise ConfigError(list(dict.fromkeys(problems)))
+    claims = claims_of(plain)
+    problems += class_problems(claims, data.name, len(data.class_names))
     recipes = resolved(recipes, data, problems)
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
@@ -64,6 +67,7 @@ def read(config: DictConfig, data: ClassificationData | None = None, *, in_sweep
         store=StoreSettings(**plain["store"]),
         figures=plain["figures"],
         comparison=plain["comparison"],
+        claims=claims,
         config=plain,
     )
 

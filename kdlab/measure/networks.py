@@ -1,33 +1,38 @@
 """Trained networks → rows, before and after bias correction."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from torch import Tensor
 
+from kdlab.config.claims import Claim
 from kdlab.config.experiment import TEACHER, EvaluationSettings
 from kdlab.data import ClassificationData
 from kdlab.fits.context import Context
 from kdlab.fits.trained import Trained
 from kdlab.measure.correction import NoOffsets, class_prior, oracle_offsets, prior_offsets
+from kdlab.measure.disagreements import disagreements
 from kdlab.measure.metrics import measure, offset_rows
-from kdlab.results import Correction, Row
+from kdlab.results import Correction, Disagreement, Row
 
 
 class Measured(NamedTuple):
     """The rows, what a reader must know of them, and the tensors that figures need.
 
     `logits` holds each network's logits (N, C) on `Results.shown_split`, `prior_offsets` the offsets (C,) of correction
-    `prior`.
+    `prior`. `disagreements` are those that claims ask for.
     """
 
     rows: list[Row]
     notes: list[str]
     logits: dict[str, Tensor]
     prior_offsets: dict[str, Tensor]
+    disagreements: list[Disagreement]
 
 
-def measure_networks(context: Context, fits: Mapping[str, Trained], settings: EvaluationSettings) -> Measured:
+def measure_networks(
+    context: Context, fits: Mapping[str, Trained], settings: EvaluationSettings, claims: Sequence[Claim] = ()
+) -> Measured:
     """Measure the teachers and each arm, before and after bias correction; each student beside its own teacher.
 
     `prior` sees no label: its class prior is the mean probability that the student's teacher predicts on the same
@@ -42,12 +47,16 @@ def measure_networks(context: Context, fits: Mapping[str, Trained], settings: Ev
     if any(fit.held_out for fit in fits.values()):
         unlabelled = _logits(context, fits, data.unlabelled_split)
     priors, notes = _fit_prior_offsets(data, fits, unlabelled, rows, shared=settings.prior_offsets == "shared")
+    # A network that has seen all classes is measured on the run's held-out ones for comparison.
+    unseen = {"bayes": data.held_out} | {name: fit.held_out or data.held_out for name, fit in fits.items()}
     shown: dict[str, Tensor] = {}
+    counted: list[Disagreement] = []
     for split in settings.splits:
         logits = (split == data.unlabelled_split and unlabelled) or _logits(context, fits, split)
         labels = data.split(split).labels
         if split == "test" or "test" not in settings.splits:
             shown = logits
+        right: dict[tuple[str, Correction], Tensor] = {}
         for name in logits:
             held_out = fits[name].held_out if name in fits else []
             offsets: dict[Correction, Tensor | float] = {"none": 0.0}
@@ -57,18 +66,20 @@ def measure_networks(context: Context, fits: Mapping[str, Trained], settings: Ev
                 offsets["oracle"] = oracle = oracle_offsets(logits[name], labels, held_out)
                 rows += offset_rows(name, split, "oracle", oracle, held_out, len(labels))
             for correction, offset in offsets.items():
+                corrected = logits[name] + offset
+                right[name, correction] = corrected.argmax(dim=1) == labels
                 rows += measure(
                     name,
                     split,
-                    logits[name] + offset,
+                    corrected,
                     labels,
                     teacher_logits=logits[teacher_of(fits[name]) if name in fits else TEACHER],
-                    # A network that has seen all classes is measured on the run's held-out ones for comparison.
-                    held_out=held_out or data.held_out,
+                    held_out=unseen[name],
                     correction=correction,
                     log_posterior=logits.get("bayes"),
                 )
-    return Measured(rows, notes, shown, priors)
+        counted += disagreements(claims, split, labels, right=right, held_out=unseen)
+    return Measured(rows, notes, shown, priors, counted)
 
 
 def _logits(context: Context, fits: Mapping[str, Trained], split: str) -> dict[str, Tensor]:

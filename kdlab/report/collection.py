@@ -10,6 +10,7 @@ import pandas as pd
 
 from kdlab.config.commands import overrides_of, planned, sweep_command
 from kdlab.outcome import failure_of
+from kdlab.report.claims import Judged, judged_runs
 from kdlab.report.rows import Run, configs_of
 from kdlab.report.settings import fits_of, settings_of, swept_keys
 from kdlab.report.sweep_table import best_by_validation, best_lines
@@ -64,6 +65,11 @@ class Collection:
     def settings(self) -> pd.DataFrame:
         """The rows of each arm at each setting, see `settings_of`."""
         return settings_of(self.fits)
+
+    @cached_property
+    def claims(self) -> list[Judged]:
+        """The verdict on each claim at each setting, see `judged_runs`."""
+        return judged_runs(self.runs, self.fits, self.keys)
 
     @cached_property
     def best(self) -> list[list[str]]:

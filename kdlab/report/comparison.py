@@ -8,14 +8,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kdlab.config.comparison import DEFAULTS, comparison_problems, value_at
+from kdlab.config.comparison import DEFAULTS, SHARES, comparison_problems, value_at
 from kdlab.files import write_csv
 from kdlab.report.rows import GROUPS
 from kdlab.report.tables import Table, per_cent
 from kdlab.results import InvalidResults, Results
-
-# Metrics shown in per cent.
-SHARES = ("accuracy", "balanced_accuracy", "error_rate", "agreement", "bayes_agreement")
 
 
 class Line(NamedTuple):
@@ -53,8 +50,14 @@ def comparison_lines(results: Results) -> list[Line]:
 
 def left_out(results: Results) -> str:
     """Return why the source's values are left out: in what the run differs from the source; else an empty text."""
-    comparison = results.config["comparison"]
-    if all(row.get("source") is None for row in comparison["rows"]):
+    sourced = any(row.get("source") is not None for row in results.config["comparison"]["rows"])
+    return departures(results) if sourced else ""
+
+
+def departures(results: Results) -> str:
+    """Return in what a run differs from its comparison's source; an empty text if in nothing, or without comparison."""
+    comparison = results.config.get("comparison")
+    if comparison is None:
         return ""
     dataset = comparison["dataset"]
     found = [] if dataset == results.dataset else [f"for {dataset}, and this run is on {results.dataset}"]
@@ -96,23 +99,10 @@ def _unnamed(results: Results, lines: Sequence[Line]) -> Iterator[Line]:
 
 
 def _line(results: Results, row: dict[str, Any]) -> Line:
-    classes = row["classes"] if isinstance(row["classes"], list) else [row["classes"]]
-    values = [_value(results, row, str(c)) for c in classes]
-    found = [value for value in values if value is not None]
-    mean = sum(found) / len(found) if len(found) == len(values) else None
-    shown = "+".join(map(str, classes))
-    return Line(row["show"], row["arm"], row["split"], shown, row["correction"], row["metric"], row["source"], mean)
-
-
-def _value(results: Results, row: dict[str, Any], classes: str) -> float | None:
-    derived = {"correct": "errors", "error_rate": "errors"}
-    metric = derived.get(row["metric"], row["metric"])
-    found = results.find(row["arm"], classes, metric, row["correction"], row["split"])
-    if found is None:
-        return None
-    if row["metric"] == "correct":
-        return found.n - found.value
-    return found.value / found.n if row["metric"] == "error_rate" else found.value
+    classes = [str(c) for c in (row["classes"] if isinstance(row["classes"], list) else [row["classes"]])]
+    mean = results.value(row["arm"], classes, row["metric"], row["correction"], row["split"])
+    place = row["show"], row["arm"], row["split"], "+".join(classes), row["correction"], row["metric"]
+    return Line(*place, row["source"], mean)
 
 
 def write_comparison(results: Results, lines: list[Line], path: Path) -> None:
@@ -140,11 +130,12 @@ def comparison_table(results: Results, lines: list[Line]) -> Table:
     caption = f"source: {results.config['comparison']['source']}"
     if why := left_out(results):
         caption += f"; its figures are left out: they are {why}"
-    rows = [[line.show, _written(line.source, line.metric), _written(line.kdlab, line.metric)] for line in lines]
+    rows = [[line.show, written(line.source, line.metric), written(line.kdlab, line.metric)] for line in lines]
     return Table("comparison", caption, ["what", "source", "kdlab"], rows)
 
 
-def _written(value: float | None, metric: str) -> str:
+def written(value: float | None, metric: str) -> str:
+    """Return a metric's value as text: shares in per cent, counts without decimals; blank for None."""
     if value is None:
         return ""
     if metric in SHARES:

@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
 
 from kdlab.config.compose import as_yaml
+from kdlab.report.claims import claims_table
 from kdlab.report.collection import Collection, commands_of
 from kdlab.report.figures.drawing import MOST_VECTORS, png, svg
 from kdlab.report.sweep_table import arms_table, settings_table
@@ -62,6 +63,7 @@ def sweep_page(collection: Collection, status: Sequence[str], pictures: Sequence
         lacking=lacking,
         swept=", ".join(collection.keys),
         equations=equations_table(pair for it in results for pair in it.equations.items()),
+        claims=claims_table(collection.claims),
         outcome=settings_table(collection.settings, collection.keys),
         pictures=pictures,
         fits=arms_table(results),

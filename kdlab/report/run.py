@@ -29,6 +29,7 @@ from kdlab.report import (
     target_entropy,
     unseen_accuracy,
 )
+from kdlab.report.claims import claims_table, judged_run, write_claims
 from kdlab.report.figures.drawing import png, settled
 from kdlab.report.figures.gallery import Example
 from kdlab.report.figures.temperature import softness, telling_samples
@@ -36,6 +37,7 @@ from kdlab.report.findings import has_unseen_samples
 from kdlab.report.overview import log_overview
 from kdlab.report.page import picture
 from kdlab.report.run_page import Gallery, run_page
+from kdlab.report.sweep_table import markdown
 from kdlab.results import Results
 
 # Decision regions: points along each side of the grid, margin around the samples, and the most samples drawn.
@@ -84,6 +86,9 @@ def illustrate(context: Context, fits: Fits, measured: Measured, results: Result
     )
     write_text(page, context.folder / "report.html")
     texts = {"config": as_code(as_yaml(results.config)), "command": as_code(results.environment.get("command", ""))}
+    if claims := claims_table(judged := judged_run(results)):
+        write_claims(judged, context.folder / "claims.csv")
+        texts["claims"] = markdown(claims)
     log_overview(context.folder / "tensorboard", texts, files)
     return context.folder / "report.html"
 

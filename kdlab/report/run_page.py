@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from kdlab.config.compose import as_yaml
+from kdlab.report.claims import claims_table, judged_run
 from kdlab.report.comparison import comparison_lines, comparison_table
 from kdlab.report.figures.gallery import Example, alternative, pixels
 from kdlab.report.findings import finding, has_unseen_samples
@@ -62,6 +63,7 @@ def run_page(
         held_out=", ".join(class_names[c] for c in results.held_out_classes) or _held_out_by_arm(held_out, class_names),
         measured_on=measured_on(results),
         equations=equations_table(results.equations.items()),
+        claims=claims_table(judged_run(results)),
         outcome=outcome_table(results),
         corrected=unlabelled_samples(results),
         no_unseen=results.shown_split if any(held_out.values()) and not has_unseen_samples(results) else None,

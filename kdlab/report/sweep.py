@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from msgspec.structs import astuple
 
 from kdlab.files import write_csv, write_text
+from kdlab.report.claims import claims_table, write_claims
 from kdlab.report.collection import Collection, Missing
 from kdlab.report.figures.drawing import settled
 from kdlab.report.figures.heatmaps import axes_of, heatmap
@@ -22,18 +23,20 @@ def write_report(collection: Collection, folder: Path) -> Path:
     """Write the report on collected runs to `folder`; return the path of its page, `report.html`.
 
     `report/` holds the page's tables as Markdown (`report.md`), all fits with the swept keys as columns (`fits.csv`),
-    all rows of each fit (`rows.csv`), and `heatmap_<arm>.png` and `lines_<arm>.png` for each arm that the swept keys
-    affect. Files of an earlier report are replaced. If `folder` is that of a run with a page, this page is kept: it
-    shows more.
+    all rows of each fit (`rows.csv`), the verdicts on claims, if there are any (`claims.csv`), and `heatmap_<arm>.png`
+    and `lines_<arm>.png` for each arm that the swept keys affect. Files of an earlier report are replaced. If `folder`
+    is that of a run with a page, this page is kept: it shows more.
     """
     target, page = folder / "report", folder / "report.html"
     target.mkdir(parents=True, exist_ok=True)
-    for old in (*target.glob("heatmap_*.png"), *target.glob("lines_*.png")):
+    for old in (*target.glob("heatmap_*.png"), *target.glob("lines_*.png"), *target.glob("claims.csv")):
         old.unlink()
     fits = collection.fits
     write_csv(target / "fits.csv", ["fit", "arm", *collection.keys, "run", "key"], _fit_lines(collection, folder))
     places = ((number, *astuple(row)[1:]) for number, rows in fits["rows"].items() for row in rows)
     write_csv(target / "rows.csv", ["fit", *FIELDS[1:]], places)
+    if collection.claims:
+        write_claims(collection.claims, target / "claims.csv")
     with settled():
         pictures = [picture(name, title, figure) for name, title, figure in figures_of(collection.settings)]
     for it in pictures:
@@ -94,6 +97,10 @@ def _markdown(collection: Collection, pictures: Sequence[Picture]) -> Iterator[s
     if not collection.runs:
         return
     yield f"Swept: {', '.join(f'`{key}`' for key in collection.keys) or 'nothing'}."
+    if claims := claims_table(collection.claims):
+        yield "## Claims"
+        yield f"{claims.caption}."
+        yield markdown(claims)
     if collection.best:
         yield "## Best by validation"
         yield "\n".join(f"- {escaped(line)}" for lines in collection.best for line in lines)

@@ -17,7 +17,10 @@ COSTS = {
 
 
 class Table(NamedTuple):
-    """A table of text cells; the first `labels` columns hold words, the others numbers."""
+    """A table of text cells; the first `labels` columns hold words, the others numbers.
+
+    Further lines of a row's first cell are notes on the row.
+    """
 
     id: str
     caption: str

@@ -6,6 +6,7 @@ import rich.table
 from rich.console import Console, Group
 from rich.text import Text
 
+from kdlab.report.claims import claim_lines, judged_run
 from kdlab.report.collection import Collection
 from kdlab.report.comparison import comparison_lines, comparison_table
 from kdlab.report.findings import finding
@@ -20,11 +21,12 @@ def summary(results: Results) -> Group:
 
 
 def print_run(results: Results, page: Path | None, logdir: Path) -> None:
-    """Print one table, the finding, the notes, the page's path, and the command that shows the curves."""
+    """Print one table, the finding, the claims, the notes, the page's path, and the command that shows the curves."""
     console = Console()
     console.print(Group(title(results), printed(run_table(results))))
     notes = [("note", note) for note in results.notes]
-    say = [("found", finding(results)), *notes, ("page", page), ("curves", f"tensorboard --logdir {logdir}")]
+    claims = [("claim", line) for line in claim_lines(judged_run(results))]
+    say = [("found", finding(results)), *claims, *notes, ("page", page), ("curves", f"tensorboard --logdir {logdir}")]
     for what, text in say:
         if text is not None:
             console.print(f"{what + ':':<8}{text}", soft_wrap=True, highlight=False, markup=False)
@@ -59,12 +61,13 @@ def title(results: Results) -> Text:
 
 
 def print_report(collection: Collection, page: Path, logdir: Path | None) -> None:
-    """Print a sweep's status, its best points by validation, the page's path, and the command that shows the curves.
+    """Print a sweep's status, claims and best points by validation, its page, and the command that shows the curves.
 
     `logdir` is None for several folders: TensorBoard takes only one.
     """
     console = Console()
-    say = [*status_lines(collection), *(line for lines in collection.best for line in lines)]
+    claims = [f"claim:  {line}" for line in claim_lines(collection.claims)]
+    say = [*status_lines(collection), *claims, *(line for lines in collection.best for line in lines)]
     say += [f"page:   {page}"] + ([f"curves: tensorboard --logdir {logdir}"] if logdir else [])
     for line in say:
         console.print(line, soft_wrap=True, highlight=False, markup=False)

@@ -49,6 +49,15 @@ def test_the_frame_holds_every_row(finished):
     assert errors.value.item() == finished.results.find("teacher", "all", "errors").value
 
 
+def test_the_claims_of_a_run_are_one_draw_each(finished):
+    claims = finished.claims
+    assert list(claims["verdict"]) == ["one draw"] * len(finished.results.config["claims"])
+    first = claims.iloc[0]
+    assert first["claim"] == "The distilled student knows the digit that it never saw"
+    assert first["mean"] == pytest.approx(finished.results.find("distilled", "unseen", "accuracy").value)
+    assert first["sample_low"] < first["mean"] < first["sample_high"]
+
+
 def test_a_run_says_nothing_but_its_progress_and_leaves_logging_as_it_was(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     before = list(logging.getLogger("kdlab").handlers), logging.getLogger("kdlab").level

@@ -87,6 +87,7 @@ def base() -> dict[str, str]:
         ("evaluation.cost=true", set()),
         ("evaluation.prior_offsets=shared", set()),
         ("comparison=null", set()),
+        ("claims=[]", set()),
         ("figures=false", set()),
         ("question=why", set()),
         ("store=off", set()),

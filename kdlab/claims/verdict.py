@@ -1,0 +1,115 @@
+"""Judge a claim over the seeds at hand, or tell what the test samples say of a single one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from kdlab.claims.statistics import Interval, mcnemar, mean_interval, wilson
+from kdlab.config.claims import Claim, Selection, claim_problems, claims_of
+from kdlab.results import InvalidResults, Results
+
+Word = Literal["holds", "refuted", "open", "one draw"]
+
+
+class Test(NamedTuple):
+    """McNemar's exact test: the counts of samples that one network alone gets right, and the p-value."""
+
+    first_alone: int
+    second_alone: int
+    p: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """A verdict on a claim.
+
+    `interval` is the mean over `n` draws with its 95 % t interval: of the value, or of the difference, paired by seed.
+    `missing` are the seeds of runs without a value. Of one draw, `samples` is Wilson's interval of a count or a share
+    of samples, `test` McNemar's of a difference; None where the samples say nothing.
+    """
+
+    claim: Claim
+    word: Word
+    interval: Interval
+    n: int
+    missing: tuple[int, ...] = ()
+    samples: Interval | None = None
+    test: Test | None = None
+
+
+def claims_in(results: Results) -> tuple[Claim, ...]:
+    """Return the claims of a run's experiment.
+
+    Raises:
+        InvalidResults: when the claims in the run's config, which may have been edited, are none.
+    """
+    if problems := [*claim_problems(results.config.get("claims") or [], results.config)]:
+        raise InvalidResults("\n".join(["the config of the results is not a run's:", *problems]))
+    return claims_of(results.config)
+
+
+def judge(claim: Claim, runs: Sequence[Results]) -> Verdict:
+    """Return the verdict on a claim over runs that differ in their seeds alone.
+
+    `holds` or `refuted` where the interval lies on one side of the bound; a bound is on the side of what holds. `open`
+    otherwise, or without any value. Runs with the same fits of the claim's arms are one draw.
+    """
+    draws = list({_identity(claim, it): it for it in reversed(runs)}.values())[::-1]
+    found = [(it, value) for it in draws if (value := _value(claim, it)) is not None]
+    missing = tuple(it.seed for it in draws if _value(claim, it) is None)
+    if not found:
+        return Verdict(claim=claim, word="open", interval=Interval(*[float("nan")] * 3), n=0, missing=missing)
+    interval = mean_interval([value for _, value in found])
+    if len(found) == 1:
+        ((only, _),) = found
+        samples, test = _samples(claim, only), _test(claim, only)
+        return Verdict(
+            claim=claim, word="one draw", interval=interval, n=1, missing=missing, samples=samples, test=test
+        )
+    return Verdict(claim=claim, word=_word(claim, interval), interval=interval, n=len(found), missing=missing)
+
+
+def _identity(claim: Claim, results: Results) -> tuple[object, ...]:
+    """Return the content keys of the fits that a claim is about; the seed for what has no fit."""
+    keys = {fit.arm: fit.key for fit in results.fits}
+    return tuple(keys.get(arm, results.seed) for arm in claim.arms)
+
+
+def _value(claim: Claim, results: Results) -> float | None:
+    value, minus = (_selected(it, results) if it else 0.0 for it in (claim.value, claim.minus))
+    return None if value is None or minus is None else value - minus
+
+
+def _selected(it: Selection, results: Results) -> float | None:
+    return results.value(it.arm, it.classes, it.metric, it.correction, it.split)
+
+
+def _word(claim: Claim, interval: Interval) -> Word:
+    low = float("-inf") if claim.low is None else claim.low
+    high = float("inf") if claim.high is None else claim.high
+    if low <= interval.low and interval.high <= high:
+        return "holds"
+    return "refuted" if interval.high < low or high < interval.low else "open"
+
+
+def _samples(claim: Claim, results: Results) -> Interval | None:
+    """Return Wilson's interval of a single value, in the units of the claim's metric."""
+    it = claim.value
+    errors = results.find(it.arm, it.classes[0], "errors", it.correction, it.split)
+    if claim.minus or not claim.counts_samples or errors is None:
+        return None
+    wrong = it.metric in ("errors", "error_rate")
+    share = wilson(round(errors.value if wrong else errors.n - errors.value), errors.n)
+    scale = errors.n if it.metric in ("errors", "correct") else 1
+    return Interval(*(scale * end for end in share))
+
+
+def _test(claim: Claim, results: Results) -> Test | None:
+    value, minus = claim.value, claim.minus
+    if minus is None or not claim.counts_samples:
+        return None
+    place = (value.arm, value.correction), (minus.arm, minus.correction), value.classes[0], value.split
+    for it in results.disagreements:
+        if (it.first, it.second, it.classes, it.split) == place:
+            return Test(it.first_alone, it.second_alone, mcnemar(it.first_alone, it.second_alone))
+    return None

@@ -1,0 +1,119 @@
+"""Verdicts: what holds, what is refuted, what is open, what is one draw, and what the samples of one draw say."""
+
+import math
+import random
+
+import pytest
+
+from kdlab.claims.statistics import mcnemar, wilson
+from kdlab.claims.verdict import claims_in, judge
+from kdlab.results import Disagreement, Fit, InvalidResults, Results, Row
+
+N = 1000
+DISTILLED = {"arm": "distilled", "metric": "accuracy"}
+BASELINE = {"arm": "baseline", "metric": "accuracy"}
+
+
+def run(seed: int, *claims: dict, disagreements=(), **errors: int) -> Results:
+    """Return the results of a run whose arms make so many errors of 1,000."""
+    rows = [
+        row
+        for arm, count in errors.items()
+        for row in (
+            Row(arm, "test", "all", "none", "accuracy", 1 - count / N, N),
+            Row(arm, "test", "all", "none", "errors", count, N),
+        )
+    ]
+    config = {"arms": {"baseline": None, "distilled": None}, "claims": [{"say": "So it is", **it} for it in claims]}
+    fits = [Fit(arm, f"{arm}{seed}", False, 1, 1.0, 1) for arm in errors]
+    return Results("x", "digits", seed, [], config, {}, fits, rows, disagreements=list(disagreements))
+
+
+def verdict(claim: dict, *errors: dict[str, int]):
+    runs = [run(seed, claim, **of_arms) for seed, of_arms in enumerate(errors)]
+    return judge(claims_in(runs[0])[0], runs)
+
+
+def distilled(*errors: int) -> list[dict[str, int]]:
+    return [{"distilled": count} for count in errors]
+
+
+@pytest.mark.parametrize(
+    ("bound", "errors", "word"),
+    [
+        ({"at_least": 0.9}, (30, 40, 35), "holds"),
+        ({"at_least": 0.99}, (30, 40, 35), "refuted"),  # false by construction
+        ({"at_least": 0.965}, (30, 40, 35), "open"),
+        ({"at_most": 0.99}, (30, 40, 35), "holds"),
+        ({"at_most": 0.9}, (30, 40, 35), "refuted"),
+        ({"between": [0.9, 0.99]}, (30, 40, 35), "holds"),
+        ({"between": [0.5, 0.6]}, (30, 40, 35), "refuted"),
+        ({"between": [0.98, 0.99]}, (30, 40, 35), "refuted"),
+        ({"between": [0.965, 0.99]}, (30, 40, 35), "open"),
+        ({"at_least": 0.9}, (20, 50), "open"),  # two seeds that differ decide little
+        ({"at_least": 0.97}, (30, 30), "holds"),  # equal values, on the bound
+        ({"at_most": 0.97}, (30, 30), "holds"),
+        ({"at_least": 0.98}, (30, 30), "refuted"),
+        ({"at_least": 0.1}, (30,), "one draw"),
+        ({"at_least": 0.1}, (), "open"),
+    ],
+)  # fmt: skip
+def test_a_claim_holds_or_is_refuted_where_the_interval_lies_on_one_side_of_the_bound(bound, errors, word):
+    claim = {"value": DISTILLED, **bound}
+    assert judge(claims_in(run(0, claim))[0], [run(i, distilled=e) for i, e in enumerate(errors)]).word == word
+
+
+def test_a_difference_is_paired_by_seed():
+    rng = random.Random(0)
+    errors = [{"baseline": (hard := rng.randint(0, 500)) + 20 + seed % 2, "distilled": hard} for seed in range(5)]
+    gain = {"value": DISTILLED, "minus": BASELINE, "at_least": 0.015}
+    found = verdict(gain, *errors)
+    assert (found.word, found.n) == ("holds", 5)
+    assert found.interval.mean == pytest.approx(0.0204)
+    alone = verdict({"value": DISTILLED, "at_least": 0.5}, *errors)
+    assert alone.interval.high - alone.interval.low > 100 * (found.interval.high - found.interval.low)
+
+
+def test_a_seed_without_a_value_of_one_arm_is_left_out_and_said():
+    claim = {"value": DISTILLED, "minus": BASELINE, "at_least": 0}
+    both = {"distilled": 30, "baseline": 60}
+    found = verdict(claim, both, {"distilled": 20}, both)
+    assert (found.n, found.missing, found.word) == (2, (1,), "holds")
+    nothing = verdict(claim, {"distilled": 20}, {"baseline": 20})
+    assert (nothing.n, nothing.missing, nothing.word) == (0, (0, 1), "open")
+    assert math.isnan(nothing.interval.mean)
+
+
+def test_runs_with_the_same_fits_are_one_draw():
+    claim = {"value": DISTILLED, "at_least": 0.1}
+    same = [run(0, claim, distilled=30), run(0, claim, distilled=30)]
+    found = judge(claims_in(same[0])[0], same)
+    assert (found.word, found.n) == ("one draw", 1)
+
+
+def test_beside_one_draw_stands_wilsons_interval_in_the_metrics_units():
+    share = wilson(970, N)
+    assert verdict({"value": DISTILLED, "at_least": 0.9}, *distilled(30)).samples == share
+    errors = verdict({"value": DISTILLED | {"metric": "errors"}, "at_most": 9}, *distilled(30)).samples
+    assert errors == pytest.approx((30, N * (1 - share.high), N * (1 - share.low)))
+    right = verdict({"value": DISTILLED | {"metric": "correct"}, "at_most": 9}, *distilled(30)).samples
+    assert right == pytest.approx([N * end for end in share])
+    assert verdict({"value": DISTILLED, "at_least": 0.9}, *distilled(30, 31)).samples is None
+
+
+def test_beside_one_draw_of_a_difference_stands_mcnemars_test_where_the_samples_were_compared():
+    claim = {"value": DISTILLED, "minus": BASELINE, "at_least": 0}
+    counts = Disagreement("test", "all", ("distilled", "none"), ("baseline", "none"), 40, 10)
+    other = Disagreement("test", "all", ("distilled", "prior"), ("baseline", "none"), 1, 1)
+    of_run = run(0, claim, distilled=30, baseline=60, disagreements=[other, counts])
+    assert judge(claims_in(of_run)[0], [of_run]).test == (40, 10, mcnemar(40, 10))
+    without = run(0, claim, distilled=30, baseline=60)
+    assert judge(claims_in(without)[0], [without]).test is None
+
+
+def test_results_of_an_earlier_kdlab_have_no_claims_and_edited_ones_are_refused():
+    earlier = run(0, distilled=1)
+    del earlier.config["claims"]
+    assert claims_in(earlier) == ()
+    with pytest.raises(InvalidResults, match=r"claims\[0\]\.value: is missing"):
+        claims_in(run(0, {"at_least": 1}, distilled=1))
