@@ -123,10 +123,13 @@ def test_the_folder_holds_config_and_log(run):
     assert OmegaConf.load(folder / ".hydra" / "config.yaml").name == "dark_knowledge"
     assert "MNIST IS NOT AVAILABLE" in (folder / "train.log").read_text()
     assert not list(folder.rglob("*.part"))
-    *_, found, page, curves = printed.splitlines()
+    *_, page, curves = printed.splitlines()
+    found, *claims = [line for line in printed.splitlines() if line.startswith(("found:", "claim:"))]
     assert re.fullmatch(
         r"found:  distilled: \d+\.\d % of the 46 test samples of class 3 that it never saw; baseline: \d+\.\d %", found
     )
+    assert claims
+    assert all(line.startswith("claim:  one draw: ") for line in claims)
     assert page == f"page:   {folder / 'report.html'}"
     assert curves == f"curves: tensorboard --logdir {folder}"
     assert sum("━╇" in line for line in printed.splitlines()) == 1  # one table

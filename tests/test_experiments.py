@@ -15,9 +15,11 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from PIL import Image
 
+from kdlab.claims.verdict import claims_in
 from kdlab.config.read import read
 from kdlab.data import DigitsData
 from kdlab.pipeline import run
+from kdlab.report.claims import judged_run
 from kdlab.results import Results
 from kdlab.train import CONFIGS
 
@@ -128,6 +130,26 @@ def test_every_figure_of_a_source_stands_in_the_experiments_section_of_the_docs_
         if (figure := row.get("source")) is not None:
             forms = {f"{figure:,}", f"{figure}", f"{100 * figure:.0f}", f"{100 * figure:.1f}", f"{100 * figure:.2f}"}
             assert forms & stated, row
+
+
+@pytest.mark.parametrize("name", SOURCED)
+def test_every_experiment_makes_claims_that_name_their_source(name):
+    claims = read(composed(name)).claims
+    assert claims
+    assert all(claim.source for claim in claims)
+    assert len({claim.say for claim in claims}) == len(claims)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_run_has_a_value_for_each_claim_about_its_arms(name, tiny):
+    results, folder = tiny(name)
+    for claim, judged in zip(claims_in(results), judged_run(results), strict=True):
+        there = set(claim.arms) <= {"bayes", *(fit.arm for fit in results.fits)}
+        assert judged.verdict.word == ("one draw" if there else "open"), claim
+        counted = claim.counts_samples and (judged.verdict.test if claim.minus else judged.verdict.samples)
+        alike = name != "leave_one_out" or not claim.minus  # its students' unseen classes are not the same samples
+        assert bool(counted) == (there and claim.counts_samples and alike)
+    assert len((folder / "claims.csv").read_text().splitlines()) == 1 + len(claims_in(results))
 
 
 @pytest.mark.parametrize("name", TINY)
