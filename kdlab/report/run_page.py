@@ -9,6 +9,7 @@ from PIL import Image
 from kdlab.config.compose import as_yaml
 from kdlab.report.claims import claims_table, judged_run
 from kdlab.report.comparison import comparison_lines, comparison_table
+from kdlab.report.figures.drawing import shortened
 from kdlab.report.figures.gallery import Example, alternative, pixels
 from kdlab.report.findings import finding, has_unseen_samples
 from kdlab.report.page import Picture, data_uri, templates
@@ -25,6 +26,8 @@ from kdlab.report.tables import (
 from kdlab.results import Results
 
 THUMBNAIL = 64
+# The most letters of a class name beside a card's bars; the card's caption has the whole.
+LETTERS = 9
 
 
 class Gallery(NamedTuple):
@@ -55,6 +58,7 @@ def run_page(
         galleries: images with the networks' probabilities.
     """
     lines = comparison_lines(results)
+    short = shortened(class_names, most=LETTERS)
     return templates.get_template("run.html").render(
         title=results.experiment,
         results=results,
@@ -73,7 +77,8 @@ def run_page(
         per_class=per_class_table(results, class_names, held_out),
         pictures={it.name: it for it in pictures},
         galleries=[
-            {"title": it.title, "cards": [_card(example, class_names) for example in it.examples]} for it in galleries
+            {"title": it.title, "cards": [_card(example, class_names, short) for example in it.examples]}
+            for it in galleries
         ],
         fits=fits_table(results),
         command=results.environment.get("command"),
@@ -87,7 +92,7 @@ def _held_out_by_arm(held_out: Mapping[str, Sequence[int]], class_names: Sequenc
     return "; ".join(f"{arm}: {classes}" for arm, classes in own.items()) or "none"
 
 
-def _card(example: Example, class_names: Sequence[str]) -> dict[str, Any]:
+def _card(example: Example, class_names: Sequence[str], short: Sequence[str]) -> dict[str, Any]:
     file, image = io.BytesIO(), Image.fromarray(pixels(example.pixels))
     image.thumbnail((THUMBNAIL, THUMBNAIL))
     kind = "png" if len(example.pixels) == 1 else "jpeg"  # for colour images a fifth of PNG's size
@@ -97,7 +102,6 @@ def _card(example: Example, class_names: Sequence[str]) -> dict[str, Any]:
         "alternative": alternative(example, class_names),
         "caption": example.caption(class_names),
         "bars": [
-            (class_names[c], f"{100 * example.teacher[c]:.0f}", f"{100 * example.student[c]:.0f}")
-            for c in example.shown()
+            (short[c], f"{100 * example.teacher[c]:.0f}", f"{100 * example.student[c]:.0f}") for c in example.shown()
         ],
     }

@@ -50,17 +50,15 @@ def slots_for(jobs: int, gpus: Sequence[str], cores: int, *, slots: Any = "auto"
         problems.insert(0, f"hydra.launcher.slots={slots}: must be auto or an integer of at least 1")
     if problems:
         raise ConfigError(problems)
-    places: list[str | None] = [gpu for _ in range(jobs_per_gpu) for gpu in gpus]
-    if not gpus:
-        places = [None] * (cores if slots == "auto" else slots)
-    if slots != "auto" and slots > len(places):
+    room = len(gpus) * jobs_per_gpu if gpus else cores
+    if gpus and slots != "auto" and slots > room:
         raise ConfigError(
             [f"hydra.launcher.slots={slots}: {len(gpus)} GPUs with hydra.launcher.jobs_per_gpu={jobs_per_gpu} have "
-             f"{len(places)} slots; raise jobs_per_gpu, or leave slots=auto"]
+             f"{room} slots; raise jobs_per_gpu, or leave slots=auto"]
         )  # fmt: skip
-    count = max(1, min(jobs, len(places) if slots == "auto" else slots))
+    count = max(1, min(jobs, room if slots == "auto" else slots))
     threads = max(1, cores // count)
-    return [Slot(threads, gpu) for gpu in places[:count]]
+    return [Slot(threads, gpus[i % len(gpus)] if gpus else None) for i in range(count)]
 
 
 def cores() -> int:

@@ -1,18 +1,22 @@
 """A run's figures and page, drawn with the run and again afterwards."""
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 
 from kdlab.config.read import read
 from kdlab.pipeline import run
 from kdlab.report.__main__ import main
+from kdlab.report.figures.gallery import Example
 from kdlab.report.run import temperatures
-from kdlab.results import Results
+from kdlab.report.run_page import Gallery, run_page
+from kdlab.results import Fit, Results, Row
 from kdlab.train import CONFIGS
 
 EVERYWHERE = {
@@ -134,3 +138,22 @@ def test_a_fault_in_a_figure_does_not_cost_the_results(tmp_path, monkeypatch, ca
     assert not (tmp_path / "report.html").exists()
     assert f"python -m kdlab.report {tmp_path} tries again" in caplog.text
     assert "no such colour" in caplog.text
+
+
+def test_classes_whose_names_begin_alike_are_told_apart_beside_the_bars_of_a_card():
+    names = [f"species number {c}" for c in range(3)]
+    shares = torch.tensor([0.5, 0.3, 0.2])
+    example = Example(torch.zeros(1, 4, 4, dtype=torch.uint8), 0, shares, shares)
+    loss = {"_target_": "kdlab.losses.HardLoss"}
+    config = {"name": "x", "question": None, "comparison": None, "student": {"loss": loss}, "data": {}}
+    rows = [Row("teacher", "test", "all", "none", metric, 1, 1) for metric in ("accuracy", "errors")]
+    page = run_page(
+        Results("x", "own", 0, [], config, {}, [Fit("teacher", "0", False, 1, 1.0, 1)], rows),
+        class_names=names,
+        held_out={},
+        softness="",
+        pictures=[],
+        galleries=[Gallery("wrong", [example], on_page=True)],
+    )
+    assert re.findall('class="name">(.*?)<', page) == ["spec…er 0", "spec…er 1", "spec…er 2"]
+    assert "<strong>species number 0</strong>" in page

@@ -23,6 +23,12 @@ def test_without_gpus_the_cores_are_divided_among_the_slots(jobs, available, slo
     assert slots_for(jobs, [], available, slots=slots) == [Slot(threads, None)] * count
 
 
+def test_more_slots_than_memory_could_list_are_as_many_as_there_are_jobs():
+    assert slots_for(3, [], 2, slots=10**12) == [Slot(1, None)] * 3
+    assert [slot.gpu for slot in slots_for(3, ["2", "5"], 16, jobs_per_gpu=10**12)] == ["2", "5", "2"]
+    assert len(slots_for(3, ["2", "5"], 16, slots=10**12, jobs_per_gpu=10**12)) == 3
+
+
 def test_each_gpu_gets_a_slot_before_any_gets_a_second():
     assert [slot.gpu for slot in slots_for(90, ["2", "5"], 16, jobs_per_gpu=2)] == ["2", "5", "2", "5"]
     assert [slot.gpu for slot in slots_for(3, ["2", "5"], 16, jobs_per_gpu=2)] == ["2", "5", "2"]
