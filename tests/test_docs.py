@@ -1,6 +1,6 @@
 """docs/: the page of all keys is current, links lead somewhere, commands compose, snippets run."""
 
-import importlib.util
+import importlib
 import re
 import shlex
 from collections.abc import Iterator, Mapping
@@ -36,11 +36,10 @@ def composed(*overrides: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_config", DOCS / "config.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def generator() -> Iterator[ModuleType]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(DOCS)  # as `python docs/config.py` has it
+        yield importlib.import_module("config")
 
 
 def test_the_page_of_all_keys_is_current(generator):

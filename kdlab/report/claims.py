@@ -100,7 +100,8 @@ def bound(claim: Claim) -> str:
 def claims_table(judged: Sequence[Judged]) -> Table | None:
     """Return the verdicts as a table; None without claims.
 
-    The first cell of a line has the claim, its source, and what else is known: missing seeds, what the samples say.
+    The first cell of a line has the claim and its source, once for all settings, and what else is known: missing seeds,
+    what the samples say.
     Without more than one draw of any claim there is no column for intervals.
     """
     if not judged:
@@ -110,20 +111,25 @@ def claims_table(judged: Sequence[Judged]) -> Table | None:
     rows: list[list[str]] = []
     for i, (it, at, _) in enumerate(judged):
         repeated = i > 0 and judged[i - 1].verdict.claim == it.claim
-        source = [f"source: {it.claim.source}"] if it.claim.source and not repeated else []
-        about = "\n".join([it.claim.say, *source, *_remarks(it)])
+        source = [f"source: {it.claim.source}"] if it.claim.source else []
+        said = [""] if repeated else [it.claim.say, *source]
+        about = "\n".join([*said, *_remarks(it)])
         over_draws = [_ends(it.interval, it.claim), str(it.n)] if several else []
         numbers = bound(it.claim), _number(it.interval.mean, it.claim), *over_draws
         rows.append([about, it.word, *(at.get(key, "") for key in keys), *numbers])
     caption = f"What must be, and what is: {'the mean over n draws (seeds)' if several else 'of one seed'}"
-    if differs := "; ".join(dict.fromkeys(filter(None, (it.differs for it in judged)))):
+    if differs := _differences(judged):
         caption += f". Their sources' figures are {differs}"
     header = ["claim", "verdict", *keys, "must be", *(["mean", "95 % interval (t)", "n"] if several else ["is"])]
     return Table("claims", caption, header, rows, labels=2 + len(keys))
 
 
 def claim_lines(judged: Iterable[Judged]) -> Iterator[str]:
-    """Yield a sentence for each claim: its verdict, or how often each verdict was reached over several settings."""
+    """Yield a sentence for each claim: its verdict, or how often each verdict was reached over several settings.
+
+    Then, where the runs differ from what the sources' figures are about, one that says so.
+    """
+    judged = list(judged)
     by_claim: dict[Claim, list[Judged]] = {}
     for it in judged:
         by_claim.setdefault(it.verdict.claim, []).append(it)
@@ -137,6 +143,12 @@ def claim_lines(judged: Iterable[Judged]) -> Iterator[str]:
         interval = f" [{_ends(verdict.interval, claim)}], n = {verdict.n}" if verdict.n > 1 else ""
         mean = f"{_number(verdict.interval.mean, claim) or 'no value'}{interval}"
         yield "; ".join([f"{verdict.word}: {claim.say}: {mean} (must be {bound(claim)})", *_remarks(verdict)])
+    if differs := _differences(judged):
+        yield f"the sources' figures are {differs}"
+
+
+def _differences(judged: Iterable[Judged]) -> str:
+    return "; ".join(dict.fromkeys(filter(None, (it.differs for it in judged))))
 
 
 def _remarks(it: Verdict) -> Iterator[str]:

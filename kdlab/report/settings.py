@@ -27,10 +27,6 @@ def swept_keys(runs: Sequence[Run]) -> list[str]:
     return sorted(different, key=lambda name: (is_seed(name), values.columns.get_loc(name)))
 
 
-def _nesting(key: str) -> tuple[int, bool]:
-    return key.count("."), key.startswith("student.")
-
-
 def is_seed(key: str) -> bool:
     """Return whether runs that differ only in this key are repetitions."""
     return key.rpartition(".")[2] in ("seed", "split_seed", "sample_seed")

@@ -27,11 +27,10 @@ from kdlab.errors import ConfigError
 from kdlab.outcome import Outcome, mark_failed
 from kdlab.sweeps.job import Job, run_job_here, train_ahead_here, work
 from kdlab.sweeps.order import teachers_first
-from kdlab.sweeps.progress import SweepProgress
+from kdlab.sweeps.progress import REFRESH_SECONDS, SweepProgress
 from kdlab.sweeps.shares import train_in_shares
 from kdlab.sweeps.slots import Slot, cores, slots_for, visible_gpus
 
-REFRESH_SECONDS = 0.5
 # The exit status that multiprocessing reports where its fork server was killed.
 UNKNOWN = 255
 

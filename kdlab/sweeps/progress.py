@@ -9,6 +9,9 @@ from rich.text import Text
 
 from kdlab.outcome import Outcome
 
+# The longest time between two looks at what is under way.
+REFRESH_SECONDS = 0.5
+
 log = logging.getLogger(__name__)
 
 

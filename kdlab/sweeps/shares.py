@@ -14,10 +14,8 @@ from hydra.core.config_loader import ConfigLoader
 
 from kdlab.config.compose import ComposedConfig
 from kdlab.sweeps.job import Job, ahead_log, work_ahead
-from kdlab.sweeps.progress import ChangingLine
+from kdlab.sweeps.progress import REFRESH_SECONDS, ChangingLine
 from kdlab.sweeps.slots import Slot
-
-REFRESH_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +31,7 @@ def train_in_shares(
     log.info("their logs: %s", jobs[0].sweep / "ahead_*.log")
 
     def begun(share: int) -> BaseProcess:
-        process = context.Process(
-            target=work_ahead, args=(loader, config, jobs, slots[share], share, len(slots))
-        )  # fmt: skip
+        process = context.Process(target=work_ahead, args=(loader, config, jobs, slots[share], share, len(slots)))
         with suppress(OSError, EOFError):  # the fork server was killed; a new one takes its place
             process.start()
         return process
@@ -54,7 +50,8 @@ def train_in_shares(
                     tried_again.add(share)
                     log.info("the process of %s was killed; its share is taken up once more", logs[share].name)
                     running[share] = begun(share)
-            line.show("ahead: " + " · ".join(_last_line(logs[share]) for share in running))
+            if running:
+                line.show("ahead: " + " · ".join(_last_line(logs[share]) for share in running))
     finally:
         line.close()
         for process in running.values():

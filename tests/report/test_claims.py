@@ -114,7 +114,13 @@ def test_a_bound_is_written_in_the_units_of_its_metric(grid, rule, words):
     assert bound(judged.verdict.claim) == words
 
 
-def test_the_table_says_where_the_runs_differ_from_the_source(grid):
+def test_a_claim_is_said_once_for_all_its_settings(grid):
+    said = [row[0].split("\n")[0] for row in claims_table(claim(grid, CLAIMS).claims).rows]
+    assert [line for line in said if line] == [it["say"] for it in CLAIMS]
+    assert len(said) == 12 + 2 + 12 + 1
+
+
+def test_the_table_and_the_sentences_say_where_the_runs_differ_from_the_source(grid):
     found = claim(grid / "0", CLAIMS[:1]).results[0]
     assert "source" not in claims_table(judged_run(found)).caption
     row = {"show": "x", "arm": "distilled", "metric": "accuracy", "source": 0.5}
@@ -122,6 +128,8 @@ def test_the_table_says_where_the_runs_differ_from_the_source(grid):
     table = claims_table(judged_run(found))
     assert "sources' figures are for mnist, and this run is on digits" in table.caption
     assert table.header == ["claim", "verdict", "must be", "is"]
+    *_, last = claim_lines(judged_run(found))
+    assert last == "the sources' figures are for mnist, and this run is on digits"
     assert "one draw" in markdown(table)
 
 

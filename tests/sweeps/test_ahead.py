@@ -123,6 +123,7 @@ def test_shares_whose_processes_are_killed_are_taken_up_again_where_they_were(co
         os.kill(killed, signal.SIGKILL)
     said = "".join(process.communicate(timeout=120))
     assert ".log was killed; its share is taken up once more" in said
+    assert "ahead: \n" not in said
     assert "4/4 done" in said
     assert any("students: goes on after epoch" in path.read_text() for path in logs.rglob("ahead_*.log"))
     assert sorted(set(stacked().values())) == [1, 6]
