@@ -20,7 +20,7 @@ from kdlab.config.experiment import (
 )
 from kdlab.config.nodes import SIZES
 from kdlab.config.parts import built_with, check_part, needs_soft_targets
-from kdlab.config.recipes import Plain, parts_of, recipes_of
+from kdlab.config.recipes import EVERY_ARM, Plain, parts_of, recipes_of
 from kdlab.data import ClassificationData
 from kdlab.data.held_out import class_indices
 from kdlab.errors import ConfigError
@@ -111,6 +111,7 @@ def filled_in(config: Plain, data: ClassificationData) -> dict[str, Any]:
         **config,
         "teacher": sized(config["teacher"]),
         "student": sized(student),
+        EVERY_ARM: sized(config[EVERY_ARM]),
         "evaluation": evaluation,
         **fits,
     }

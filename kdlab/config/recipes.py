@@ -14,12 +14,15 @@ from kdlab.limits import shown
 Plain = Mapping[str, Any]
 # Parts of the student's recipe that stand at the top of the config; the others stand under `student`.
 TOP_LEVEL = ("optimizer", "schedule", "loss", "seed")
+# What changes in every arm's recipe; results of earlier versions have none.
+EVERY_ARM = "every_arm"
 
 
 def recipes_of(config: Plain, problems: list[str]) -> dict[str, Recipe]:
     """Return the recipe of each fit by name: the teacher, further teachers, the arms.
 
-    An override that names a `_target_` replaces what it overrides; any other is merged into it.
+    An override that names a `_target_` replaces what it overrides; any other is merged into it. What `every_arm` holds
+    is set in each arm, over what the arm has of its own.
 
     Args:
         config: with plain values, all resolved.
@@ -31,6 +34,8 @@ def recipes_of(config: Plain, problems: list[str]) -> dict[str, Recipe]:
         for name, overrides in config[section].items():
             found: list[str] = []
             merged = _merged(config[base], overrides or {}, f"{section}.{name}", f"the {base}'s recipe", found)
+            if section == "arms":
+                merged = _merged(merged, config.get(EVERY_ARM) or {}, EVERY_ARM, "the student's recipe", found)
             if not found:
                 recipes[name] = kind(**merged | ({"teacher": _names(merged["teacher"])} if section == "arms" else {}))
             problems += found
@@ -47,10 +52,15 @@ def parts_of(config: Plain, recipes: Mapping[str, Recipe]) -> Iterator[tuple[str
         if part == "held_out_classes" and value == config["data"].get("held_out_classes"):
             continue  # the data set's own, checked there
         yield (part if part in TOP_LEVEL else f"student.{part}"), part, value
+    every = config.get(EVERY_ARM) or {}
     for section in ("teachers", "arms"):
         for name, overrides in config[section].items():
-            for part in overrides or {} if name in recipes else {}:
-                yield f"{section}.{name}.{part}", part, getattr(recipes[name], part)
+            if name not in recipes:
+                continue
+            forced = every if section == "arms" else {}
+            for part in {**(overrides or {}), **forced}:
+                path = f"{EVERY_ARM}.{part}" if part in forced else f"{section}.{name}.{part}"
+                yield path, part, getattr(recipes[name], part)
 
 
 def generations(recipes: Mapping[str, Recipe]) -> list[list[str]]:

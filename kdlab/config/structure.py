@@ -16,7 +16,7 @@ from kdlab.config.experiment import (
     TrainerSettings,
 )
 from kdlab.config.interpolations import resolved_values
-from kdlab.config.recipes import TOP_LEVEL, keys_of
+from kdlab.config.recipes import EVERY_ARM, TOP_LEVEL, keys_of
 from kdlab.errors import ConfigError
 from kdlab.limits import NAME, NAME_RULE, shown
 
@@ -34,7 +34,7 @@ SECTIONS = {
 FITS = ("teachers", "arms")
 TOP_KEYS = tuple(
     dict.fromkeys(
-        [*(key for key in keys_of(Experiment) if key not in ("recipes", "config")), *SECTIONS, *FITS, *TOP_LEVEL]
+        [*(key for key in keys_of(Experiment) if key not in ("recipes", "config")), *SECTIONS, *FITS, EVERY_ARM, *TOP_LEVEL]
     )
 )
 
@@ -73,7 +73,7 @@ def _impossible(path: str, value: Any) -> Iterator[str]:
 
 def _problems(plain: Mapping[str, Any]) -> Iterator[str]:
     yield from _unknown("", plain, TOP_KEYS)
-    for section in ("data", *SECTIONS, *FITS):
+    for section in ("data", *SECTIONS, *FITS, EVERY_ARM):
         if section in plain and not isinstance(plain[section], Mapping):
             yield f"{section}={shown(plain[section])}: must be a mapping"
     sections = {name: plain[name] for name in (*SECTIONS, "data") if isinstance(plain.get(name), Mapping)}
