@@ -36,7 +36,7 @@ from kdlab.store import Store
 CODE_HASH = code_hash(Path(__file__).parent)
 GIVEN = "nothing: its weights were given"
 # Parts of the config that do not change results.
-WITHOUT_EFFECT = ("question", "store", "trainer", "figures")
+WITHOUT_EFFECT = ("question", "store", "trainer", "figures", "reproduction")
 
 log = logging.getLogger(__name__)
 

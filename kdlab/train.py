@@ -16,6 +16,7 @@ from hydra.types import RunMode
 from kdlab.config.commands import given_at, repeating
 from kdlab.config.compose import CONFIGS, ComposedConfig, experiments
 from kdlab.config.refusal import composition_errors
+from kdlab.config.seeds import written_out
 from kdlab.errors import KdlabError
 from kdlab.outcome import LONGEST, Outcome, end_plainly, hush_full_disk, if_interrupted, mark_failed, reason, unmark
 
@@ -74,4 +75,5 @@ if __name__ == "__main__":
         sys.exit(experiments_listed())
     end_plainly()
     with composition_errors():
+        sys.argv[1:] = written_out(sys.argv[1:])
         main()

@@ -16,6 +16,8 @@ from kdlab import pipeline
 from kdlab.api.finished import FinishedRun, FinishedSweep
 from kdlab.config.compose import CONFIGS, ComposedConfig, experiments, sweep_id
 from kdlab.config.refusal import composition_problem
+from kdlab.config.seeds import KEY as SEEDS
+from kdlab.config.seeds import MULTIRUN, written_out
 from kdlab.config.structure import plain_values
 from kdlab.errors import ConfigError, KdlabError
 from kdlab.results import read
@@ -42,6 +44,8 @@ def run(
         KdlabError: when data, weights or the store cannot be used, or a fit diverges.
     """
     words = _words(experiment, overrides)
+    if any(word.startswith(f"{SEEDS}=") for word in words):
+        raise ConfigError([f"{SEEDS}: a run has one seed; kdlab.sweep runs several"])
     config = _composed(words, config_dir)
     target = (
         Path(folder) if folder else Path("outputs", str(plain_values(config)["name"]), datetime.now().strftime(STAMP))
@@ -60,14 +64,14 @@ def sweep(
 
     Args:
         experiment: the name of an experiment.
-        *overrides: as on the command line; `"loss.temperature=1,4,20"` sweeps a key.
+        *overrides: as on the command line; `"loss.temperature=1,4,20"` sweeps a key, `"seeds=5"` the seeds 0 to 4.
         config_dir: a folder of your own configs, as `--config-dir`.
 
     Raises:
-        ConfigError: when the config cannot be composed.
+        ConfigError: when the config cannot be composed, or the seeds are none.
         KdlabError: when the sweep was stopped before it had a single result.
     """
-    words = _words(experiment, overrides)
+    words = [word for word in written_out(_words(experiment, overrides)) if word not in MULTIRUN]
     own_configs = ["--config-dir", str(config_dir)] if config_dir else []
     arguments = [*own_configs, "-m", *words]
     name = _composed([word for word in words if "," not in word], config_dir).name

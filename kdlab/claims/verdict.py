@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 from kdlab.claims.statistics import Interval, mcnemar, mean_interval, wilson
 from kdlab.config.claims import Claim, Selection, claim_problems, claims_of
+from kdlab.config.tuning import tried_settings
 from kdlab.results import InvalidResults, Results
 
 Word = Literal["holds", "refuted", "open", "one draw"]
@@ -25,7 +26,8 @@ class Verdict:
 
     `interval` is the mean over `n` draws with its 95 % t interval: of the value, or of the difference, paired by seed.
     `missing` are the seeds of runs without a value. Of one draw, `samples` is Wilson's interval of a count or a share
-    of samples, `test` McNemar's of a difference; None where the samples say nothing.
+    of samples, `test` McNemar's of a difference; None where the samples say nothing. `tried` says among how many
+    settings each of the claim's two students was chosen, where that is not the same for both; empty elsewhere.
     """
 
     claim: Claim
@@ -35,6 +37,7 @@ class Verdict:
     missing: tuple[int, ...] = ()
     samples: Interval | None = None
     test: Test | None = None
+    tried: tuple[int, ...] = ()
 
 
 def claims_in(results: Results) -> tuple[Claim, ...]:
@@ -57,16 +60,24 @@ def judge(claim: Claim, runs: Sequence[Results]) -> Verdict:
     draws = list({_identity(claim, it): it for it in reversed(runs)}.values())[::-1]
     found = [(it, value) for it in draws if (value := _value(claim, it)) is not None]
     missing = tuple(it.seed for it in draws if _value(claim, it) is None)
-    if not found:
-        return Verdict(claim=claim, word="open", interval=Interval(*[float("nan")] * 3), n=0, missing=missing)
-    interval = mean_interval([value for _, value in found])
-    if len(found) == 1:
-        ((only, _),) = found
-        samples, test = _samples(claim, only), _test(claim, only)
-        return Verdict(
-            claim=claim, word="one draw", interval=interval, n=1, missing=missing, samples=samples, test=test
-        )
-    return Verdict(claim=claim, word=_word(claim, interval), interval=interval, n=len(found), missing=missing)
+    interval = mean_interval([value for _, value in found]) if found else Interval(*[float("nan")] * 3)
+    only = found[0][0] if len(found) == 1 else None
+    return Verdict(
+        claim=claim,
+        word="one draw" if only else _word(claim, interval),
+        interval=interval,
+        n=len(found),
+        missing=missing,
+        samples=_samples(claim, only) if only else None,
+        test=_test(claim, only) if only else None,
+        tried=_tried(claim, draws[0]) if draws else (),
+    )
+
+
+def _tried(claim: Claim, results: Results) -> tuple[int, ...]:
+    students = [arm for arm in claim.arms if arm in (results.config.get("arms") or ())]
+    tried = tuple(tried_settings(results.config, arm) for arm in students)
+    return tried if len(set(tried)) > 1 else ()
 
 
 def _identity(claim: Claim, results: Results) -> tuple[object, ...]:

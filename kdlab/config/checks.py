@@ -1,4 +1,4 @@
-"""What may be wrong with a config apart from its recipes: names, device, store, evaluation, comparison, claims.
+"""What may be wrong with a config apart from its recipes: names, device, store, evaluation, comparison and so on.
 
 All but `device_problems`, which asks torch for the machine's GPUs, is checked without torch.
 """
@@ -11,6 +11,7 @@ from typing import Any
 from kdlab.config.claims import claim_problems
 from kdlab.config.comparison import comparison_problems
 from kdlab.config.recipes import Plain
+from kdlab.config.tuning import reproduction_problems, tuning_problems
 from kdlab.limits import (
     ACCELERATORS,
     DETERMINISTIC,
@@ -32,6 +33,8 @@ def run_problems(config: Plain) -> list[str]:
         *_evaluation_problems(config),
         *comparison_problems(config["comparison"], config),
         *claim_problems(config["claims"], config),
+        *tuning_problems(config["tuning"]),
+        *reproduction_problems(config["reproduction"]),
         *name_problems(config["name"]),
         *_text_problems(config),
         *_trainer_problems(config["trainer"]),

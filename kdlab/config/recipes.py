@@ -101,14 +101,15 @@ def _graph_problems(recipes: Mapping[str, Recipe], config: Plain) -> list[str]:
     problems = []
     for name, recipe in recipes.items():
         own = "teacher" in (config["arms"].get(name) or {})
-        key = f"arms.{name}.teacher" if own else "student.teacher"
+        every = "teacher" in (config.get(EVERY_ARM) or {})
+        key = f"{EVERY_ARM}.teacher" if every else f"arms.{name}.teacher" if own else "student.teacher"
         if isinstance(recipe, StudentRecipe) and len(recipe.teacher) != 1:
             problems.append(f"{key}={list(recipe.teacher)}: name one fit; several teachers at once are not built yet")
         for teacher in recipe.teacher:
             if teacher not in known:
                 problems.append(f"{key}={shown(teacher)}: no such fit; there are {', '.join(known)}")
     if problems:
-        return problems
+        return list(dict.fromkeys(problems))
     try:
         generations(recipes)
     except CycleError as error:

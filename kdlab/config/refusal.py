@@ -77,7 +77,7 @@ def _refuse_folder(key: str, folder: str) -> None:
 
 @contextmanager
 def composition_errors() -> Iterator[None]:
-    """Turn what Hydra raises over a command line into one message and exit status 1.
+    """Turn what Hydra raises over a command line, or a refusal of it, into one message and exit status 1.
 
     With the variable HYDRA_FULL_ERROR=1 all is shown, as Hydra does.
     """
@@ -87,6 +87,8 @@ def composition_errors() -> Iterator[None]:
     os.environ[FULL] = "1"  # Hydra raises what it would print
     try:
         yield
+    except ConfigError as error:
+        sys.exit(str(error))
     except Exception as error:
         if (message := composition_problem(error, sys.argv[1:])) is None:
             raise

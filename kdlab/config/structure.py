@@ -30,13 +30,12 @@ SECTIONS = {
     "evaluation": keys_of(EvaluationSettings),
     "store": keys_of(StoreSettings),
 }
+# Sections that change no run: how settings were chosen, and what is reproduced.
+RECORDS = ("tuning", "reproduction")
 # Sections that list fits, under any names.
 FITS = ("teachers", "arms")
-TOP_KEYS = tuple(
-    dict.fromkeys(
-        [*(key for key in keys_of(Experiment) if key not in ("recipes", "config")), *SECTIONS, *FITS, EVERY_ARM, *TOP_LEVEL]
-    )
-)
+_OF_EXPERIMENT = (key for key in keys_of(Experiment) if key not in ("recipes", "config"))
+TOP_KEYS = tuple(dict.fromkeys([*_OF_EXPERIMENT, *SECTIONS, *FITS, EVERY_ARM, *RECORDS, *TOP_LEVEL]))
 
 
 def plain_values(config: DictConfig) -> dict[str, Any]:

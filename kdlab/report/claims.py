@@ -156,6 +156,9 @@ def _remarks(it: Verdict) -> Iterator[str]:
     if it.missing:
         seeds = ", ".join(map(str, it.missing))
         yield f"no value of {' or '.join(it.claim.arms)} at seed {seeds}"
+    if it.tried:
+        told = ", ".join(f"{arm} of {n}" for arm, n in zip(it.claim.arms, it.tried, strict=True))
+        yield f"unequally tuned: the settings of {told} that were tried"
     if it.samples:
         yield f"its samples alone: {_ends(it.samples, it.claim)} (Wilson's 95 % interval)"
     if it.test:

@@ -5,7 +5,19 @@ from collections.abc import Iterable
 from kdlab.sweeps.job import Job
 
 # The beginnings of keys that change no teacher.
-OF_STUDENTS = ("student", "arms", "every_arm", "loss", "optimizer", "schedule", "evaluation", "figures", "name", "question", "store")
+OF_STUDENTS = (
+    "student",
+    "arms",
+    "every_arm",
+    "loss",
+    "optimizer",
+    "schedule",
+    "evaluation",
+    "figures",
+    "name",
+    "question",
+    "store",
+)
 
 
 def teachers_first(jobs: Iterable[Job]) -> list[Job]:

@@ -1,0 +1,70 @@
+"""The schema of an experiment's `tuning` and `reproduction`: how its arms' settings were chosen, and its seeds.
+
+`tuning` is a record: each arm was trained at every combination of `settings`, at `seeds` that no result is reported
+of, and has the one with the fewest errors on the validation part in its recipe.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kdlab.config.comparison import key_problems
+from kdlab.limits import integer, is_integer, positive, shown
+
+TUNING_KEYS = ("settings", "seeds", "arms", "more")
+REPRODUCTION_KEYS = ("seeds", "hours", "more", "note")
+
+
+def tuning_problems(tuning: Any) -> Iterator[str]:
+    """Yield what is wrong with the `tuning` of a config; None is none."""
+    if tuning is None:
+        return
+    if not isinstance(tuning, dict):
+        yield f"tuning={shown(tuning)}: must be null, or a mapping with the keys {', '.join(TUNING_KEYS)}"
+        return
+    yield from key_problems("tuning", tuning, TUNING_KEYS, ("settings", "seeds"))
+    settings = tuning.get("settings", {"": [0]})
+    lists = list(settings.values()) if isinstance(settings, dict) else []
+    if not lists or not all(isinstance(values, list) and values for values in lists):
+        yield (
+            f"tuning.settings={shown(settings)}: must be the candidates by the arms' keys, such as "
+            "{optimizer.lr: [0.01, 0.1]}"
+        )
+    yield from _seed_list("tuning.seeds", tuning.get("seeds", [0]))
+    yield from _words("tuning.more", tuning.get("more"))
+    arms = tuning.get("arms")
+    if not isinstance(arms, list | None):
+        yield f"tuning.arms={shown(arms)}: must be a list of arms, or left out where all were tuned"
+
+
+def reproduction_problems(reproduction: Any) -> Iterator[str]:
+    """Yield what is wrong with the `reproduction` of a config; None is none."""
+    if reproduction is None:
+        return
+    if not isinstance(reproduction, dict):
+        keys = ", ".join(REPRODUCTION_KEYS)
+        yield f"reproduction={shown(reproduction)}: must be null, or a mapping with the keys {keys}"
+        return
+    yield from key_problems("reproduction", reproduction, REPRODUCTION_KEYS, ("seeds", "hours"))
+    seeds, hours = reproduction.get("seeds", 1), reproduction.get("hours", 1)
+    yield from integer("reproduction.seeds", seeds)
+    yield from positive("reproduction.hours", hours)
+    yield from _words("reproduction.more", reproduction.get("more"))
+
+
+def tried_settings(config: Mapping[str, Any], arm: str) -> int:
+    """Return among how many settings an arm's was chosen; 1 for one that was not tuned."""
+    tuning = config.get("tuning")
+    if not tuning or arm not in (tuning.get("arms") or config.get("arms") or ()):
+        return 1
+    return math.prod(len(values) for values in tuning["settings"].values())
+
+
+def _seed_list(at: str, seeds: Any) -> Iterator[str]:
+    if not (isinstance(seeds, list) and seeds and all(is_integer(seed, least=0) for seed in seeds)):
+        yield f"{at}={shown(seeds)}: must be a list of seeds, such as [100]"
+
+
+def _words(at: str, words: Any) -> Iterator[str]:
+    if words is not None and not (isinstance(words, list) and all(isinstance(it, str) for it in words)):
+        yield f"{at}={shown(words)}: must be a list of further arguments of the command, such as [optimizer=adam]"
