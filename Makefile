@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench figures
+.PHONY: demo test check bench figures reproduce tune
 
 demo: $(VENV)/demo-installed ## the dark-knowledge experiment, end to end
 	$(BIN)/python -m kdlab.train +experiment=dark_knowledge
@@ -24,6 +24,12 @@ bench: $(VENV)/installed     ## one epoch, three ways (needs MNIST); a grid, one
 	$(BIN)/python benchmarks/slots.py
 	$(BIN)/python benchmarks/grid.py
 	$(BIN)/python benchmarks/around.py
+
+reproduce: $(VENV)/installed ## every experiment over its seeds, then docs/reproduction/ (hours; ONLY=NAME: one of them)
+	$(BIN)/python docs/reproduce.py $(ONLY)
+
+tune: $(VENV)/installed      ## each arm at each candidate of its settings, on validation (hours; ONLY=NAME: one of them)
+	$(BIN)/python docs/reproduce.py --tune $(ONLY)
 
 figures: $(VENV)/installed   ## the pictures of README and docs, from real runs (needs MNIST; an hour on two cores)
 	$(BIN)/python docs/figures.py

@@ -18,7 +18,9 @@ GROUPS = ("all", "seen", "unseen")
 # In tables what matters most stands first: a narrow screen shows no more.
 IN_COLUMNS = ("unseen", "all", "seen")
 # Parts of a config that do not affect results, or that repeat other parts.
-LEFT_OUT = ("name", "question", "store", "comparison", "claims", "figures", "trainer.devices")
+LEFT_OUT = (
+    "name", "question", "store", "comparison", "claims", "tuning", "reproduction", "figures", "trainer.devices",
+)  # fmt: skip
 
 
 class Run(NamedTuple):

@@ -1,0 +1,143 @@
+"""Runs every experiment over its seeds, and writes docs/reproduction/ from what they found: `make reproduce`.
+
+python docs/reproduce.py [NAME ...]            # these experiments, or all; given again, it goes on
+python docs/reproduce.py --tune [NAME ...]     # how the arms' settings are chosen: on validation, at other seeds
+python docs/reproduce.py --pages               # only write the pages anew, from the committed rows; trains nothing
+
+What each experiment runs stands in its yaml, `reproduction` and `tuning`. Numbers are kept in docs/reproduction, in
+rows/ and tuning/, so that work done at different times adds up; docs/reproduced.py makes the pages.
+"""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from reproduced import (
+    FOLDER,
+    RUN_FIELDS,
+    TUNED_FIELDS,
+    config_of,
+    recipe_of,
+    seeds_arguments,
+    tuning_arguments,
+    write_pages,
+)
+
+from kdlab.config.comparison import GROUPS
+from kdlab.config.compose import experiments
+from kdlab.files import write_csv
+from kdlab.fits.key import TRAINING_CODE_HASH
+from kdlab.report.rows import Run
+from kdlab.results import InvalidResults, Results, Row, read
+
+RUNS = Path("outputs") / "reproduction"
+# Rows of groups of classes that are kept, beside those that claims and comparison name.
+KEPT = ("accuracy", "errors", "nll", "excess_risk")
+
+
+def main() -> None:
+    """Run what the command line names, or all, and write what it found."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="experiments; all of them by default")
+    parser.add_argument("--tune", action="store_true", help="choose the arms' settings instead")
+    parser.add_argument("--pages", action="store_true", help="write the pages from the committed rows, and run nothing")
+    given = parser.parse_args()
+    asked = {name: config for name in experiments() if (config := config_of(name))["reproduction"]}
+    if unknown := [name for name in given.names if name not in asked]:
+        sys.exit(f"{', '.join(unknown)}: there are {', '.join(asked)}")
+    names = given.names or sorted(asked, key=lambda name: asked[name]["reproduction"]["hours"])
+    for name in [] if given.pages else names:
+        (tune if given.tune else reproduce)(name, asked[name])
+        write_pages()
+    write_pages()
+
+
+def reproduce(name: str, config: dict[str, Any]) -> None:
+    """Run an experiment over its seeds, and keep the rows of those that finished."""
+    rows: list[list[Any]] = []
+    runs: list[list[Any]] = []
+    for _, results in sweep(seeds_arguments(name, config), RUNS / name / "seeds"):
+        rows += [[results.seed, *_fields(row)] for row in results.rows if _is_kept(row, config)]
+        runs.append(described(name, results))
+    keep(FOLDER / "rows" / f"{name}.csv", ["seed", *Row.__struct_fields__], rows, key=1)
+    keep(FOLDER / "runs.csv", RUN_FIELDS, runs, key=2)
+
+
+def tune(name: str, config: dict[str, Any]) -> None:
+    """Train every arm at each candidate, and keep what it makes of the validation part."""
+    if not config["tuning"]:
+        sys.exit(f"{name}: conf/experiment/{name}.yaml has no tuning")
+    keys = list(config["tuning"]["settings"])
+    found = []
+    for _, results in sweep(tuning_arguments(name, config["tuning"]), RUNS / name / "tuning"):
+        every = OmegaConf.create(results.config["every_arm"])
+        tried = " ".join(f"{key}={OmegaConf.select(every, key)}" for key in keys)
+        for arm in results.config["arms"]:
+            errors, nll = (results.find(arm, "seen", metric, "none", "val") for metric in ("errors", "nll"))
+            if errors and nll:
+                found.append([name, arm, tried, results.seed, errors.value, f"{nll.value:.6g}", errors.n])
+    write_csv(FOLDER / "tuning" / f"{name}.csv", TUNED_FIELDS, found)
+
+
+def sweep(arguments: list[str], folder: Path) -> Iterator[Run]:
+    """Run a sweep, or go on with it; yield its finished points."""
+    command = ["-m", "kdlab.train", *arguments, f"hydra.sweep.dir={folder}"]
+    print("python", *command, flush=True)
+    subprocess.run([sys.executable, *command], check=False)  # a point that failed is left out
+    for path in sorted(folder.glob("*/results.json"), key=lambda path: int(path.parent.name)):
+        try:
+            yield Run(path.parent, read(path))
+        except InvalidResults as error:
+            print(error)
+
+
+def described(name: str, results: Results) -> list[Any]:
+    """Return what is known of a run, in the order of `RUN_FIELDS`."""
+    environment = results.environment
+    commit = subprocess.run(["git", "rev-parse", "--short=9", "HEAD"], capture_output=True, text=True, check=False)
+    machine = [environment[key] for key in ("device", "threads", "precision", "torch")]
+    hours = sum(fit.seconds for fit in results.fits) / 3600
+    day = datetime.now(UTC).date().isoformat()
+    about = [results.dataset, recipe_of(name), TRAINING_CODE_HASH, commit.stdout.strip(), day]
+    return [name, results.seed, *about, *machine, f"{hours:.4f}"]
+
+
+def keep(path: Path, header: list[str], lines: list[list[Any]], *, key: int) -> None:
+    """Write lines into a CSV file in place of those with the same first `key` cells; others stay."""
+    import csv
+
+    new = {tuple(map(str, line[:key])) for line in lines}
+    kept = []
+    if path.exists():
+        with path.open(newline="") as file:
+            kept = [line for line in list(csv.reader(file))[1:] if tuple(line[:key]) not in new]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    every = [*kept, *([str(cell) for cell in line] for line in lines)]
+    write_csv(path, header, sorted(every, key=lambda line: [_in_order(cell) for cell in line[:key]]))
+
+
+def _in_order(cell: str) -> tuple[int, str]:
+    return (int(cell), "") if cell.isdecimal() else (0, cell)
+
+
+def _fields(row: Row) -> list[Any]:
+    cells = [getattr(row, field) for field in row.__struct_fields__]
+    return [f"{cell:.7g}" if isinstance(cell, float) else cell for cell in cells]
+
+
+def _is_kept(row: Row, config: dict[str, Any]) -> bool:
+    if row.classes in GROUPS and row.metric in KEPT:
+        return True
+    named = [*(config["comparison"] or {}).get("rows", [])]
+    named += [claim[side] for claim in config["claims"] for side in ("value", "minus") if claim.get(side)]
+    metrics = {it["metric"].replace("error_rate", "errors").replace("correct", "errors") for it in named}
+    return row.metric in metrics and row.arm in {it["arm"] for it in named}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""The figures of docs/reproduction/: validation error over tried settings, and test errors of all arms over seeds."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kdlab.claims.statistics import mean_interval
+from kdlab.report.figures.drawing import described, in_style, png, sheet
+from kdlab.report.figures.palette import line_styles
+from kdlab.results import Results
+
+
+@in_style
+def save_tuning(tried: Sequence[Mapping[str, str]], path: Path) -> bool:
+    """Draw validation error over one swept number, an arm a line; return whether there is one number to draw over."""
+    settings = list(dict.fromkeys(line["setting"] for line in tried))
+    keys = {setting.partition("=")[0] for setting in settings}
+    if len(keys) != 1 or any(" " in setting for setting in settings):
+        return False
+    (key,) = keys
+    points: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for line in tried:
+        points[line["arm"]][float(line["setting"].partition("=")[2])].append(
+            100 * float(line["errors"]) / int(line["n"])
+        )
+    figure = sheet(6.4, 3.4 + 0.18 * len(points) / 3)
+    panel = figure.subplots()
+    for (arm, values), style in zip(points.items(), line_styles(len(points)), strict=True):
+        at = sorted(values)
+        panel.plot(at, [np.mean(values[it]) for it in at], label=arm, marker="o", markersize=4, **style)
+    panel.set(xlabel=key, ylabel="validation error, % (seen classes)", xscale="log")
+    ticks = sorted({it for values in points.values() for it in values})
+    panel.set_xticks(ticks, [f"{it:g}" for it in ticks])
+    panel.minorticks_off()
+    panel.grid()
+    figure.legend(loc="outside lower center", ncols=min(len(points), 4))
+    path.write_bytes(png(described(figure, f"Lines: validation error over {key}, one for each arm.")))
+    return True
+
+
+@in_style
+def save_results(results: Sequence[Results], config: Mapping[str, Any], path: Path) -> None:
+    """Draw the test error of each arm: a dot for each seed, the mean, and its 95 % interval."""
+    arms = [arm for arm in ("teacher", *config["teachers"], *config["arms"]) if _error(results[0], arm) is not None]
+    figure = sheet(6.4, 0.7 + 0.3 * len(arms))
+    panel = figure.subplots()
+    for place, arm in enumerate(arms):
+        values = [100 * error for result in results if (error := _error(result, arm)) is not None]
+        mean, low, high = mean_interval(values)
+        ends = [[mean - low], [high - mean]] if len(values) > 1 else None
+        panel.plot(values, [place] * len(values), "o", markersize=4, alpha=0.4, color="0.4")
+        panel.errorbar([mean], [place], xerr=ends, fmt="|", markersize=12, capsize=4, color="C0")
+    panel.set_yticks(range(len(arms)), arms)
+    panel.invert_yaxis()
+    panel.set_xlabel("test error, %: dots are seeds, bars the 95 % interval of their mean (t)")
+    panel.grid(axis="x")
+    path.write_bytes(png(described(figure, f"Test error of {', '.join(arms)}: each seed, and the mean.")))
+
+
+def _error(result: Results, arm: str) -> float | None:
+    row = result.find(arm, "all", "errors", "none", "test")
+    return row.value / row.n if row else None
