@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from reproduced_figures import save_results, save_tuning
+from reproduced_figures import one_number, save_results, save_tuning
 
 from kdlab.claims.statistics import mean_interval
 from kdlab.claims.verdict import claims_in, judge
@@ -63,17 +63,28 @@ def recipe_of(name: str) -> str:
 
 
 def write_pages() -> None:
-    """Write every page, and what others take over."""
-    found = [it for name in experiments() if (it := reproduced(name))]
-    parts = {"verdicts": verdicts(found)}
+    """Write every page, figure and table, and what other pages take over."""
+    found = all_reproduced()
     for it in found:
-        parts[it.name] = "\n\n".join([*results_part(it), *tuning_part(it.name)])
-        (FOLDER / f"{it.name}.md").write_text(page(it, parts[it.name]))
         save_results(it.results, it.config, FOLDER / f"{it.name}.png")
-    (FOLDER / "README.md").write_text(overview(found))
-    claims_frame_of(found).to_csv(FOLDER / "claims.csv", index=False, lineterminator="\n")
-    for path in TAKING_OVER:
-        path.write_text(filled(path.read_text(), parts))
+        save_tuning(_lines(FOLDER / "tuning" / f"{it.name}.csv"), FOLDER / f"{it.name}_tuning.png")
+    for path, text in pages(found).items():
+        path.write_text(text)
+
+
+def all_reproduced() -> list[Reproduced]:
+    """Return all experiments of which there are rows."""
+    return [it for name in experiments() if (it := reproduced(name))]
+
+
+def pages(found: Sequence[Reproduced]) -> dict[Path, str]:
+    """Return the text of each page by its path."""
+    parts = {it.name: "\n\n".join([*results_part(it), *tuning_part(it)]) for it in found}
+    own = {FOLDER / f"{it.name}.md": page(it, parts[it.name]) for it in found}
+    claims = claims_frame_of(found).to_csv(index=False, lineterminator="\n")
+    front = {FOLDER / "README.md": overview(found), FOLDER / "claims.csv": claims}
+    taking = {path: filled(path.read_text(), {**parts, "verdicts": verdicts(found)}) for path in TAKING_OVER}
+    return own | front | taking
 
 
 def reproduced(name: str) -> Reproduced | None:
@@ -126,12 +137,11 @@ def numbers_table(it: Reproduced) -> Table | None:
     return Table("numbers", "", header, rows) if rows else None
 
 
-def tuning_part(name: str) -> Iterator[str]:
+def tuning_part(it: Reproduced) -> Iterator[str]:
     """Yield how the arms' settings were chosen, with the curve; nothing where they were not."""
-    tried = _lines(FOLDER / "tuning" / f"{name}.csv")
+    tried = _lines(FOLDER / "tuning" / f"{it.name}.csv")
     if not tried:
         return
-    record = config_of(name)["tuning"]
     best = chosen(tried)
     seeds, n = _ranges([int(line["seed"]) for line in tried]), tried[0]["n"]
     settings = list(dict.fromkeys(line["setting"] for line in tried))
@@ -141,11 +151,10 @@ def tuning_part(name: str) -> Iterator[str]:
         cells = {it: f"{means[it]:.4g}" if it in means else "diverged" for it in settings}
         rows.append([arm, *(f"**{cell}**" if it == best[arm] else cell for it, cell in cells.items())])
     yield f"How each arm's settings were chosen: errors on {n} validation samples (seen classes), seed {seeds}."
-    yield _code(f"python -m kdlab.train {' '.join(tuning_arguments(name, record))}")
-    table = markdown(Table("tuning", "", ["arm", *settings], rows))
-    yield table.replace("\\*\\*", "**")
-    if save_tuning(tried, FOLDER / f"{name}_tuning.png"):
-        yield f"![Validation error over the settings that were tried]({name}_tuning.png)"
+    yield _code(f"python -m kdlab.train {' '.join(tuning_arguments(it.name, it.config['tuning']))}")
+    yield markdown(Table("tuning", "", ["arm", *settings], rows)).replace("\\*\\*", "**")
+    if one_number(settings):
+        yield f"![Validation error over the settings that were tried]({it.name}_tuning.png)"
 
 
 def chosen(tried: Sequence[dict[str, str]]) -> dict[str, str]:

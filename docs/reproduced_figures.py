@@ -13,14 +13,18 @@ from kdlab.report.figures.palette import line_styles
 from kdlab.results import Results
 
 
-@in_style
-def save_tuning(tried: Sequence[Mapping[str, str]], path: Path) -> bool:
-    """Draw validation error over one swept number, an arm a line; return whether there is one number to draw over."""
-    settings = list(dict.fromkeys(line["setting"] for line in tried))
+def one_number(settings: Sequence[str]) -> str | None:
+    """Return the key that these settings give one number each; None for several keys, and for none."""
     keys = {setting.partition("=")[0] for setting in settings}
-    if len(keys) != 1 or any(" " in setting for setting in settings):
-        return False
-    (key,) = keys
+    return keys.pop() if len(keys) == 1 and not any(" " in setting for setting in settings) else None
+
+
+@in_style
+def save_tuning(tried: Sequence[Mapping[str, str]], path: Path) -> None:
+    """Draw validation error over the one number that was swept, an arm a line; nothing for several."""
+    key = one_number([line["setting"] for line in tried])
+    if key is None:
+        return
     points: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
     for line in tried:
         points[line["arm"]][float(line["setting"].partition("=")[2])].append(
@@ -38,7 +42,6 @@ def save_tuning(tried: Sequence[Mapping[str, str]], path: Path) -> bool:
     panel.grid()
     figure.legend(loc="outside lower center", ncols=min(len(points), 4))
     path.write_bytes(png(described(figure, f"Lines: validation error over {key}, one for each arm.")))
-    return True
 
 
 @in_style
@@ -54,7 +57,7 @@ def save_results(results: Sequence[Results], config: Mapping[str, Any], path: Pa
         panel.plot(values, [place] * len(values), "o", markersize=4, alpha=0.4, color="0.4")
         panel.errorbar([mean], [place], xerr=ends, fmt="|", markersize=12, capsize=4, color="C0")
     panel.set_yticks(range(len(arms)), arms)
-    panel.invert_yaxis()
+    panel.set_ylim(len(arms) - 0.5, -0.5)
     panel.set_xlabel("test error, %: dots are seeds, bars the 95 % interval of their mean (t)")
     panel.grid(axis="x")
     path.write_bytes(png(described(figure, f"Test error of {', '.join(arms)}: each seed, and the mean.")))

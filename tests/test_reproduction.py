@@ -1,0 +1,137 @@
+"""docs/reproduction/: made from real runs, from the committed rows alone; and no number in the docs is another's."""
+
+import csv
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from kdlab.config.compose import CONFIGS
+from kdlab.config.read import read
+
+DOCS = Path(__file__).parent.parent / "docs"
+STALE = "is stale: run `python docs/reproduce.py --pages`, and commit docs/"
+
+
+@pytest.fixture(scope="module")
+def reproduced() -> Iterator[ModuleType]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(DOCS)
+        yield importlib.import_module("reproduced")
+
+
+@pytest.fixture(scope="module")
+def reproduce(reproduced) -> ModuleType:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(DOCS)
+        return importlib.import_module("reproduce")
+
+
+@pytest.fixture(scope="module")
+def found(reproduced) -> list:
+    return reproduced.all_reproduced()
+
+
+def test_every_experiment_with_claims_is_reproduced_but_the_users_own(reproduced):
+    without = {name for name in reproduced.experiments() if not reproduced.config_of(name)["reproduction"]}
+    assert without == {"compress"}  # on images of one's own
+
+
+def test_the_pages_are_what_the_committed_rows_make(reproduced, found):
+    assert found
+    for path, text in reproduced.pages(found).items():
+        current = path.read_text() == text
+        assert current, f"{path} {STALE}"
+
+
+def test_each_figure_that_a_page_shows_is_there(found, reproduced):
+    for path, text in reproduced.pages(found).items():
+        for name in re.findall(r"\]\(([\w/]+\.png)\)", text):
+            assert (path.parent / name).is_file(), f"{path} shows {name}"
+
+
+def test_each_arm_has_the_setting_that_was_best_on_validation(reproduced):
+    tuned = sorted((DOCS / "reproduction" / "tuning").glob("*.csv"))
+    assert tuned
+    for path in tuned:
+        name = path.stem
+        with path.open(newline="") as file:
+            best = reproduced.chosen(list(csv.DictReader(file)))
+        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            recipes = read(compose("train", [f"+experiment={name}"])).recipes
+        for arm, setting in best.items():
+            for part in setting.split():
+                key, _, value = part.partition("=")
+                own = recipes[arm]
+                for step in key.split("."):
+                    own = own[step] if isinstance(own, dict) else getattr(own, step)
+                assert own == float(value), f"{name}: {arm} has {key}={own}, and {value} was best on validation"
+
+
+def test_a_real_reproduction_goes_on_and_adds_its_seeds_to_those_that_are_there(
+    reproduce, reproduced, tmp_path, monkeypatch
+):
+    for it in (reproduce, reproduced):
+        monkeypatch.setattr(it, "FOLDER", tmp_path / "reproduction")
+    monkeypatch.chdir(tmp_path)
+    config = reproduced.config_of("blobs_unseen")
+    for seeds in (1, 2):
+        config["reproduction"] = {"seeds": seeds, "hours": 1, "more": ["+debug=tiny"]}
+        reproduce.reproduce("blobs_unseen", config)
+    with (tmp_path / "reproduction" / "rows" / "blobs_unseen.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["seed"] for row in rows} == {"0", "1"}
+    found = reproduced.reproduced("blobs_unseen")
+    run = next((tmp_path / "outputs/reproduction/blobs_unseen/seeds").glob("1/results.json"))
+    kept = next(it for it in found.results if it.seed == 1)
+    real = reproduce.read(run)
+    assert real.value("distilled", ["all"], "accuracy") == pytest.approx(kept.value("distilled", ["all"], "accuracy"))
+    assert {judged.verdict.n for judged in found.judged} == {2}
+    assert "| 0 to 1 |" in reproduced.page(found, "")
+
+
+def test_lines_of_the_same_seed_take_each_others_place_and_others_stay(reproduce, tmp_path):
+    path = tmp_path / "rows.csv"
+    reproduce.keep(path, ["seed", "value"], [[10, 1], [2, 1]], key=1)
+    reproduce.keep(path, ["seed", "value"], [[2, 5], [2, 6]], key=1)
+    assert path.read_text().splitlines() == ["seed,value", "2,5", "2,6", "10,1"]
+
+
+def test_the_best_setting_has_the_fewest_errors_in_the_mean_of_its_seeds_and_of_equals_the_lower_nll(reproduced):
+    def line(arm: str, setting: str, errors: int, nll: float, seed: int = 0) -> dict[str, str]:
+        return {"arm": arm, "setting": setting, "seed": str(seed), "errors": str(errors), "nll": str(nll)}
+
+    tried = [
+        line("a", "lr=1", 10, 0.5), line("a", "lr=1", 20, 0.5, 1),
+        line("a", "lr=2", 12, 0.5), line("a", "lr=2", 12, 0.5, 1),
+        line("b", "lr=1", 10, 0.5), line("b", "lr=2", 10, 0.4),
+    ]  # fmt: skip
+    assert reproduced.chosen(tried) == {"a": "lr=2", "b": "lr=2"}
+
+
+# Numbers of words and of sentences: not results.
+PLAIN = {str(number) for number in range(13)} | {"100"}
+
+
+def test_every_number_in_the_reading_is_one_that_a_command_wrote(reproduced, found):
+    text = (DOCS / "experiments.md").read_text()
+    text = re.sub(r"<!-- from: (\w+) -->.*?<!-- end -->", "", text, flags=re.DOTALL)
+    for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
+        name = section.partition("\n")[0].strip()
+        if not (CONFIGS / "experiment" / f"{name}.yaml").exists():
+            continue
+        known = _numbers((DOCS / "reproduction" / f"{name}.md").read_text())
+        known |= _numbers((CONFIGS / "experiment" / f"{name}.yaml").read_text()) | PLAIN
+        prose = re.sub(r"^With one rate for all arms.*?(?:\n\n|\Z)", "", section, flags=re.MULTILINE | re.DOTALL)
+        prose = re.sub(r"^    .*$|!\[.*?\]\(.*?\)|`[^`]*`", "", prose, flags=re.MULTILINE)
+        assert _numbers(prose) <= known, f"{name}: {sorted(_numbers(prose) - known)} come from no command"
+
+
+def _numbers(text: str) -> set[str]:
+    """Return the numbers in a text, without thousands' commas and closing zeros."""
+    found = re.findall(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?!\w)", text)
+    return {f"{float(number.replace(',', '')):g}" for number in found}
