@@ -116,9 +116,9 @@ def test_fits_that_need_nothing_of_each_other_are_in_one_generation():
     [
         (
             ["+arms.a.teacher=b", "+arms.b.teacher=a"],
-            "arms.a.teacher: fits that teach each other in a circle, a → b → a",
+            "arms.a: fits that need each other in a circle, a → b → a",
         ),
-        (["+arms.a.teacher=a"], "arms.a.teacher: fits that teach each other in a circle, a → a"),
+        (["+arms.a.teacher=a"], "arms.a: fits that need each other in a circle, a → a"),
         (["+arms.a.teacher=nobody"], "arms.a.teacher=nobody: no such fit; there are teacher, baseline, distilled, a"),
         (["student.teacher=null"], "student.teacher=null: no such fit; there are teacher, baseline, distilled"),
         (
@@ -162,3 +162,61 @@ def test_a_run_is_read_into_plain_values_no_config_object_is_left_in_it():
 
     walk(experiment)
     assert len(seen) > 100
+
+
+ON = ["+arms.on.start=baseline", "+arms.on.targets=truth", "+arms.soft.start=baseline"]
+
+
+def weights_of(folder: Path, arm: str) -> dict[str, torch.Tensor]:
+    return torch.load(folder / "checkpoints" / f"{arm}.pt", weights_only=True)
+
+
+def far(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> float:
+    return max(float((one[name] - two[name]).abs().max()) for name in one)
+
+
+def test_an_arm_that_starts_from_another_begins_with_its_weights_alone_and_in_a_stack(tmp_path):
+    still = [f"+arms.{arm}.optimizer.lr=1e-12" for arm in ("on", "soft")]
+    go(tmp_path / "still", *ON, *still)
+    baseline = weights_of(tmp_path / "still", "baseline")
+    assert all(far(weights_of(tmp_path / "still", arm), baseline) < 1e-6 for arm in ("on", "soft"))
+    stacked = go(tmp_path / "stacked", *ON)
+    assert {fits(stacked)[arm].stack for arm in ("on", "soft")} == {2}
+    alone = run(composed("store=off", "trainer.stack=off", *ON), tmp_path / "alone")[0]
+    assert {fit.stack for fit in alone.fits} == {1}
+    for arm in ("on", "soft"):
+        assert far(weights_of(tmp_path / "stacked", arm), weights_of(tmp_path / "alone", arm)) < 1e-4
+        assert far(weights_of(tmp_path / "stacked", arm), baseline) > 1e-3
+
+
+def test_the_key_of_an_arm_that_starts_from_another_changes_with_the_others(tmp_path):
+    def keys(*overrides: str) -> dict[str, str]:
+        experiment = read(composed("store=off", *overrides))
+        experiment.data.prepare_data()
+        experiment.data.setup()
+        context = Context(experiment.data, Hardware(torch.device("cpu"), "32-true"), tmp_path)
+        return {name: plan.key for name, plan in plan_fits(experiment.recipes, context).items()}
+
+    first, second = keys(*ON), keys(*ON, "+arms.baseline.max_epochs=1")
+    assert {name for name in first if first[name] != second[name]} == {"baseline", "on", "soft"}
+    fresh = keys("+arms.on.targets=truth")
+    assert fresh["on"] != first["on"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "problem"),
+    [
+        (["+arms.on.start=nobody"], "arms.on.start=nobody: no such fit; there are teacher"),
+        (["+arms.on.start=3"], "arms.on.start=3: no such fit"),
+        (
+            ["+arms.on.start=baseline", "+model@arms.on.net=mlp_30"],
+            "arms.on.start=baseline: its network is another one",
+        ),
+        (["+arms.on.start=on"], "arms.on: fits that need each other in a circle"),
+        (["+arms.on.start=soft", "+arms.soft.start=on"], "arms.on: fits that need each other in a circle"),
+    ],
+)
+def test_a_start_that_is_no_fit_of_the_same_network_is_refused(overrides, problem):
+    with pytest.raises(ConfigError) as caught:
+        read(composed(*overrides))
+    assert [line for line in caught.value.problems if line.startswith(problem)]

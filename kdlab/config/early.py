@@ -93,6 +93,7 @@ VALUES: dict[str, Callable[[str, Any], Any]] = {
     "max_epochs": integer,
     "seed": lambda path, value: integer(path, value, least=0),
     "teacher": lambda path, value: (),  # checked with the graph of fits
+    "start": lambda path, value: (),  # so is this
     "patience": _patience_problems,
     "targets": lambda path, value: choice(path, value, tuple(TARGETS)),
     "held_out_classes": _held_out_problems,

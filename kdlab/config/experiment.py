@@ -53,6 +53,7 @@ class TeacherRecipe(Training):
     checkpoint: str | None
 
     teacher: ClassVar[tuple[str, ...]] = ()
+    needs: ClassVar[tuple[str, ...]] = ()
     targets: ClassVar[None] = None
     held_out_classes: ClassVar[tuple[int, ...]] = ()
 
@@ -61,13 +62,20 @@ class TeacherRecipe(Training):
 class StudentRecipe(Training):
     """A network that learns from `targets` with `loss`; `teacher` names the fits that it is compared with.
 
-    They give the targets too, where `targets` says so. `held_out_classes` are missing from its data.
+    They give the targets too, where `targets` says so. `held_out_classes` are missing from its data. `start` names the
+    fit whose weights it begins with; None for initial weights of its own.
     """
 
     teacher: tuple[str, ...]
     targets: str
     loss: Node
     held_out_classes: tuple[int, ...]
+    start: str | None = None
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The fits that must be finished before it, by name."""
+        return self.teacher if self.start is None else (*self.teacher, self.start)
 
     @property
     def learns_from(self) -> Targets:

@@ -65,7 +65,7 @@ def parts_of(config: Plain, recipes: Mapping[str, Recipe]) -> Iterator[tuple[str
 
 def generations(recipes: Mapping[str, Recipe]) -> list[list[str]]:
     """Return the names of the fits in groups: those of a group need none but the groups before it."""
-    order = TopologicalSorter({name: recipe.teacher for name, recipe in recipes.items()})
+    order = TopologicalSorter({name: recipe.needs for name, recipe in recipes.items()})
     order.prepare()
     groups = []
     while order.is_active():
@@ -108,11 +108,23 @@ def _graph_problems(recipes: Mapping[str, Recipe], config: Plain) -> list[str]:
         for teacher in recipe.teacher:
             if teacher not in known:
                 problems.append(f"{key}={shown(teacher)}: no such fit; there are {', '.join(known)}")
+        if isinstance(recipe, StudentRecipe) and recipe.start is not None:
+            problems += _start_problems(name, recipe, recipes)
     if problems:
         return list(dict.fromkeys(problems))
     try:
         generations(recipes)
     except CycleError as error:
         circle = error.args[1]
-        return [f"arms.{circle[0]}.teacher: fits that teach each other in a circle, {' → '.join(circle)}"]
+        return [f"arms.{circle[0]}: fits that need each other in a circle, {' → '.join(circle)}"]
+    return []
+
+
+def _start_problems(name: str, recipe: StudentRecipe, recipes: Mapping[str, Recipe]) -> list[str]:
+    """Return what is wrong with the fit that a student begins with."""
+    at = f"arms.{name}.start={shown(recipe.start)}"
+    if not isinstance(recipe.start, str) or recipe.start not in recipes:
+        return [f"{at}: no such fit; there are {', '.join(recipes)}"]
+    if recipes[recipe.start].net != recipe.net:
+        return [f"{at}: its network is another one, whose weights do not fit {name}'s"]
     return []

@@ -60,7 +60,7 @@ def obtain_all(tasks: Sequence[Task], context: Context) -> list[Trained | str]:
     results: dict[int, Trained | str] = {}
     distinct: dict[str, Task] = {}
     for task in tasks:
-        if lost := [teacher for teacher in task.plan.recipe.teacher if teacher not in task.earlier]:
+        if lost := [name for name in task.plan.recipe.needs if name not in task.earlier]:
             results[id(task)] = f"{task.plan.name}: not trained, since {lost[0]} failed"
         else:
             distinct.setdefault(task.plan.key, task)

@@ -17,9 +17,9 @@ from kdlab.fits.context import Context
 from kdlab.fits.key import fit_contents
 from kdlab.hashing import derive, short_hash
 
-# Parts of a recipe that stand in a content key under other names: teachers as their keys, held-out classes among the
-# data, given weights as their checksum.
-KEYED_ELSEWHERE = ("teacher", "held_out_classes", "checkpoint")
+# Parts of a recipe that stand in a content key in another form: teachers and the fit to begin with as their keys,
+# held-out classes among the data, given weights as their checksum.
+KEYED_ELSEWHERE = ("teacher", "start", "held_out_classes", "checkpoint")
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,8 @@ def _plan(name: str, recipe: Recipe, generation: int, context: Context, earlier:
     teachers: list[str] = []
     if isinstance(recipe, StudentRecipe):
         teachers = [earlier[teacher].key for teacher in recipe.teacher if recipe.learns_from.source == "teacher"]
+        if recipe.start:
+            matters["start"] = earlier[recipe.start].key
     elif recipe.checkpoint:
         weights.load(net, Path(recipe.checkpoint).expanduser())
         matters, data = {"net": recipe.net, "weights": weights.checksum(net)}, context.data

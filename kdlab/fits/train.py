@@ -109,6 +109,8 @@ def _module(task: Task, context: Context) -> TrainedNetwork:
     schedule = instantiate(plan.recipe.schedule, _convert_="all")
     if not isinstance(plan.recipe, StudentRecipe):
         return Classifier(plan.net, optimizer=optimizer, schedule=schedule)
+    if plan.recipe.start:
+        plan.net.load_state_dict(task.earlier[plan.recipe.start].net.state_dict())
     return Distilled(
         plan.net,
         loss=loss_of(plan.recipe),

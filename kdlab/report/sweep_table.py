@@ -98,7 +98,7 @@ def best_by_validation(settings: pd.DataFrame) -> list[Best]:
     """
     keys = keys_of(settings)
     by = ["arm", *keys]
-    measured = only(settings, split="val", classes=["all", "seen"], metric=["accuracy", "nll"])
+    measured = only(settings, split="val", classes=["all", "seen"], metric=["accuracy", "nll"], correction="none")
     means = over_seeds(measured, [*by, "classes", "metric"])["mean"].unstack("metric")
     # `last` takes `seen`, or `all` if there is none. Rounding makes equal means equal, whatever the order of the sums.
     points = means.groupby(by, observed=True).last().reindex(columns=["accuracy", "nll"]).round(12)

@@ -79,7 +79,7 @@ def _planned(
 def _task(fit: _Fit, context: Context, had: dict[str, Trained]) -> Task | None:
     """Return a fit with its teachers, which are trained if need be; None if that failed."""
     earlier: dict[str, Trained] = {}
-    for name in fit.plan.recipe.teacher:
+    for name in fit.plan.recipe.needs:
         plan = fit.of_point[name]
         if plan.key not in had:
             task = _task(_Fit(plan, fit.of_point), context, had)

@@ -69,7 +69,7 @@ def test_one_value_has_no_interval():
     assert spread(0.5, math.sqrt(0.02), digits=2) == "0.50 ± 0.14"
 
 
-def test_the_best_point_is_chosen_by_validation_on_seen_classes_and_never_by_test(grid):
+def test_the_best_point_is_chosen_by_validation_on_seen_classes_uncorrected_and_never_by_test(grid):
     best = {best.arm: best for best in best_by_validation(collect([grid]).settings)}
     assert best["distilled"].values == {"loss.temperature": "4", "loss.alpha": "0.9", "optimizer.lr": "0.1"}
     assert best["distilled"].points == 12
