@@ -153,6 +153,8 @@ def tuning_part(it: Reproduced) -> Iterator[str]:
     yield f"How each arm's settings were chosen: errors on {n} validation samples (seen classes), seed {seeds}."
     yield _code(f"python -m kdlab.train {' '.join(tuning_arguments(it.name, it.config['tuning']))}")
     yield markdown(Table("tuning", "", ["arm", *settings], rows)).replace("\\*\\*", "**")
+    for arm, why in (it.config["tuning"].get("exceptions") or {}).items():
+        yield f"{arm} has another setting: {why}."
     if one_number(settings):
         yield f"![Validation error over the settings that were tried]({it.name}_tuning.png)"
 

@@ -63,7 +63,8 @@ def test_each_arm_has_the_setting_that_was_best_on_validation(reproduced):
             best = reproduced.chosen(list(csv.DictReader(file)))
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
             recipes = read(compose("train", [f"+experiment={name}"])).recipes
-        for arm, setting in best.items():
+        apart = reproduced.config_of(name)["tuning"].get("exceptions") or {}
+        for arm, setting in ((arm, setting) for arm, setting in best.items() if arm not in apart):
             for part in setting.split():
                 key, _, value = part.partition("=")
                 own = recipes[arm]

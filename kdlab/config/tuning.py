@@ -1,7 +1,8 @@
 """The schema of an experiment's `tuning` and `reproduction`: how its arms' settings were chosen, and its seeds.
 
 `tuning` is a record: each arm was trained at every combination of `settings`, at `seeds` that no result is reported
-of, and has the one with the fewest errors on the validation part in its recipe.
+of, and has the one with the fewest errors on the validation part in its recipe; `exceptions` says of an arm that has
+another one why.
 """
 
 import math
@@ -11,7 +12,7 @@ from typing import Any
 from kdlab.config.comparison import key_problems
 from kdlab.limits import integer, is_integer, positive, shown
 
-TUNING_KEYS = ("settings", "seeds", "arms", "more")
+TUNING_KEYS = ("settings", "seeds", "arms", "more", "exceptions")
 REPRODUCTION_KEYS = ("seeds", "hours", "more", "note")
 
 
@@ -32,6 +33,9 @@ def tuning_problems(tuning: Any) -> Iterator[str]:
         )
     yield from _seed_list("tuning.seeds", tuning.get("seeds", [0]))
     yield from _words("tuning.more", tuning.get("more"))
+    exceptions = tuning.get("exceptions") or {}
+    if not (isinstance(exceptions, dict) and all(isinstance(why, str) for why in exceptions.values())):
+        yield f"tuning.exceptions={shown(exceptions)}: must be a reason, a text, for each of some arms"
     arms = tuning.get("arms")
     if not isinstance(arms, list | None):
         yield f"tuning.arms={shown(arms)}: must be a list of arms, or left out where all were tuned"

@@ -53,6 +53,10 @@ def test_a_wrong_value_for_every_arm_is_refused_once_by_the_key_that_was_typed(o
         ({"settings": {"optimizer.lr": [0.1]}, "seeds": [1], "arms": "x"}, "tuning.arms=x: must be a list"),
         ({"settings": {"optimizer.lr": [0.1]}, "seeds": [1], "more": "x"}, "tuning.more=x: must be a list"),
         ({"settings": {"optimizer.lr": [0.1]}, "seeds": [1], "key": 1}, "tuning.key: no such key"),
+        (
+            {"settings": {"optimizer.lr": [0.1]}, "seeds": [1], "exceptions": ["kd"]},
+            "tuning.exceptions=['kd']: must be",
+        ),
     ],
 )
 def test_a_wrong_record_of_tuning_is_refused_by_its_key(tuning, problem):
