@@ -2,16 +2,20 @@
 
 import logging
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+import torch
 from filelock import FileLock
+from hydra.utils import instantiate
 
 from kdlab import hardware
 from kdlab.config.compose import ComposedConfig, as_yaml
-from kdlab.config.experiment import TEACHER, Experiment, StoreSettings
+from kdlab.config.experiment import TEACHER, Experiment, StoreSettings, TeacherRecipe
+from kdlab.config.read import known
 from kdlab.config.read import read as read_config
 from kdlab.config.recipes import generations
 from kdlab.curves import write_curves
@@ -37,6 +41,7 @@ CODE_HASH = code_hash(Path(__file__).parent)
 GIVEN = "nothing: its weights were given"
 # Parts of the config that do not change results.
 WITHOUT_EFFECT = ("question", "store", "trainer", "figures", "reproduction")
+PAGE = "report.html"
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +101,33 @@ def with_data(config: ComposedConfig, sweep: Path | None, began: float) -> Exper
     return read_config(config, data, in_sweep=sweep is not None)
 
 
+def finished_before(plain: Mapping[str, Any], folder: Path, *, began: float, sweep: Path) -> bool:
+    """Tell whether a point has the results that `run` would keep; writes nothing, and checks no config.
+
+    A config that has led to results in this code was checked then; `plain` holds its values. Raises anything where
+    something is wrong; `run` says what.
+    """
+    found, named = read(folder / "results.json"), repr((sweep, began, plain["data"]))
+    if found.config["data"] != plain["data"]:
+        return False
+    if named not in _shared:
+        data = instantiate(plain["data"], _convert_="all")
+        if data.name != found.dataset:  # of a stand-in
+            return False
+        data.setup()
+        _shared.clear()
+        _shared[named] = data
+    experiment = known(plain, _shared[named])
+    if found.config != experiment.config:
+        return False
+    context = context_of(experiment, folder, began, sweep)
+    given = any(isinstance(recipe, TeacherRecipe) and recipe.checkpoint for recipe in experiment.recipes.values())
+    with nullcontext() if given else torch.device("meta"):  # of weights that are trained, keys need the shapes
+        plans = plan_fits(experiment.recipes, context)
+    with_page = not experiment.figures or (folder / PAGE).exists()
+    return with_page and _would_find(found, experiment, plans, context) and not damage(folder)
+
+
 def context_of(experiment: Experiment, folder: Path, began: float, sweep: Path | None) -> Context:
     """Return what all fits of a run share; its data are loaded."""
     trainer = experiment.trainer
@@ -112,12 +144,13 @@ def _store(settings: StoreSettings, began: float) -> Store | None:
 def _run(experiment: Experiment, context: Context, command: str) -> Ended:
     with stage("plan"):
         plans = plan_fits(experiment.recipes, context)
-        planned = _planned(experiment, plans, context, command)
     with_page = experiment.figures or (experiment.figures is None and context.sweep is None)
-    page = context.folder / "report.html"
-    earlier = _finished(planned, [plan.key for plan in plans.values()], context)
+    page = context.folder / PAGE
+    earlier = _finished(experiment, plans, context)
     if earlier and (page.exists() or not with_page):
         return Ended(earlier, page if page.exists() else None, trained=False)
+    with stage("plan"):
+        planned = _planned(experiment, plans, context, command)
     page.unlink(missing_ok=True)
     remove_scratch(context.folder)
     _announce(experiment, context)
@@ -213,7 +246,7 @@ def _drawn(context: Context, fits: Mapping[str, Trained], measured: Measured, re
     return True
 
 
-def _finished(planned: Results, keys: list[str], context: Context) -> Results | None:
+def _finished(experiment: Experiment, plans: Mapping[str, Plan], context: Context) -> Results | None:
     """Return the results in the run's folder if this run would find the same; delete them otherwise."""
     path = context.folder / "results.json"
     if not path.exists():
@@ -223,8 +256,7 @@ def _finished(planned: Results, keys: list[str], context: Context) -> Results | 
     except InvalidResults as error:
         log.warning("%s; it is made anew", error)
         found = None
-    redo = context.store is not None and path.stat().st_mtime < context.store.redo_before
-    if found and not redo and [fit.key for fit in found.fits] == keys and _asked(found) == _asked(planned):
+    if found and _would_find(found, experiment, plans, context):
         if not (problems := damage(context.folder)):
             log.info("finished before")
             return found
@@ -233,10 +265,21 @@ def _finished(planned: Results, keys: list[str], context: Context) -> Results | 
     return None
 
 
-def _asked(results: Results) -> tuple[Any, ...]:
-    """Return what two runs must share to find the same results: data set, config, code and data."""
-    config = {key: value for key, value in results.config.items() if key not in WITHOUT_EFFECT}
-    return results.dataset, config, *(results.environment.get(name) for name in ("code", "data"))
+def _would_find(found: Results, experiment: Experiment, plans: Mapping[str, Plan], context: Context) -> bool:
+    """Tell whether a run would find these results again, those of its folder."""
+    store, written = context.store, (context.folder / "results.json").stat().st_mtime
+    return (
+        found.dataset == context.data.name
+        and _asked(found.config) == _asked(experiment.config)
+        and found.environment.get("code") == CODE_HASH
+        and found.environment.get("data") == context.data.checksum()
+        and [fit.key for fit in found.fits] == [plan.key for plan in plans.values()]
+        and (store is None or written >= store.redo_before)
+    )
+
+
+def _asked(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key not in WITHOUT_EFFECT}
 
 
 def _announce(experiment: Experiment, context: Context) -> None:

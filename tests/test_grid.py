@@ -2,7 +2,6 @@
 
 import csv
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -73,17 +72,14 @@ def test_tensorboard_has_one_run_for_each_fit_with_its_curve_and_its_line_of_hyp
 
 def test_the_same_command_again_trains_nothing_and_changes_nothing(first, folder, train_in_module):
     def contents() -> dict[Path, int]:
-        kept = [*(folder / "outputs" / "store").glob("*/*"), *sweep_of(folder).glob("*/results.json")]
-        return {path: path.stat().st_mtime_ns for path in kept}
+        points = [path for path in sweep_of(folder).glob("[0-9]*/**/*") if path.is_file()]
+        return {path: path.stat().st_mtime_ns for path in [*(folder / "outputs" / "store").glob("*/*"), *points]}
 
-    before, began = contents(), time.time()
+    before = contents()
     done = train_in_module(*GRID, folder=folder)
     assert done.returncode == 0, done.stderr
     assert f"{POINTS}/{POINTS} done, {POINTS} reused, 0 failed" in done.stderr
     assert contents() == before
-    logs = [path.read_text() for path in sweep_of(folder).glob("*/console.log") if path.stat().st_mtime >= began]
-    assert len(logs) == POINTS
-    assert not any("training on" in log for log in logs)
 
 
 def test_a_single_run_afterwards_reuses_the_sweeps_fits(first, folder, train_in_module):

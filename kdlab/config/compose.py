@@ -92,6 +92,23 @@ def without_hydra(config: DictConfig) -> DictConfig:
     return config
 
 
+def resolved_task(config: DictConfig) -> dict[str, Any]:
+    """Return a composed config as plain values, without Hydra's own part; raises OmegaConf's errors."""
+    return {
+        str(key): OmegaConf.to_container(value, resolve=True, throw_on_missing=True)
+        if OmegaConf.is_config(value)
+        else value
+        for key, value in config.items()
+        if key != "hydra"
+    }
+
+
+def is_recorded(config: DictConfig, folder: Path) -> bool:
+    """Tell whether Hydra's record in a point's folder is of the same overrides."""
+    record = folder / str(config.hydra.output_subdir) / "overrides.yaml"
+    return record.read_text() == OmegaConf.to_yaml(config.hydra.overrides.task)
+
+
 def worth_stacking(config: DictConfig) -> bool:
     """Tell whether the points of a sweep may find fits that were trained at once, ahead of them."""
     kept = OmegaConf.select(config, "store.folder") is not None

@@ -19,14 +19,13 @@ def resolved_values(config: DictConfig) -> Any:
     Raises:
         ConfigError: with each key that has no value, or whose interpolation cannot be resolved.
     """
-    broken = {path: problem for path, problem in _unset(config)}
     try:
-        plain = OmegaConf.to_container(config, resolve=True)
+        return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except (OmegaConfBaseException, RecursionError, ValueError) as error:
-        broken |= _unresolved(config) or {"the config": f": {_first_line(error)}"}
-    if broken:
-        raise ConfigError([f"{path}{problem}" for path, problem in broken.items()])
-    return plain
+        broken = {path: problem for path, problem in _unset(config)} | _unresolved(config)
+        raise ConfigError(
+            [f"{path}{problem}" for path, problem in broken.items()] or [f"the config: {_first_line(error)}"]
+        ) from None
 
 
 def _unset(config: Any) -> Iterator[tuple[str, str]]:

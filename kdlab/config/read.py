@@ -51,6 +51,23 @@ def read(config: DictConfig, data: ClassificationData | None = None, *, in_sweep
             check_part(path, part, value, data, problems)
     if data is None or problems:
         raise ConfigError(list(dict.fromkeys(problems)))
+    return _experiment(plain, recipes, data, problems)
+
+
+def known(plain: Plain, data: ClassificationData) -> Experiment:
+    """Read the values of a config that has been checked before, in the same code; `data` is what `read` took for it.
+
+    Raises:
+        ConfigError: when something is wrong with it after all, as far as that shows without a check.
+    """
+    problems: list[str] = []
+    filled = filled_in(plain, data)
+    return _experiment(filled, recipes_of(filled, problems), data, problems)
+
+
+def _experiment(
+    plain: dict[str, Any], recipes: Mapping[str, Recipe], data: ClassificationData, problems: list[str]
+) -> Experiment:
     claims = claims_of(plain)
     problems += class_problems(claims, data.name, len(data.class_names))
     recipes = resolved(recipes, data, problems)

@@ -6,6 +6,7 @@ most. So is the number of devices where a fit is the same on any number.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -64,10 +65,15 @@ def fit_contents(
         "teachers": list(teacher_keys),
         "parameters": [(name, list(value.shape)) for name, value in net.state_dict().items()],
         "code": {"kdlab": TRAINING_CODE_HASH} | sources.code,
-        "libraries": {name: version(name) for name in LIBRARIES} | sources.libraries,
+        "libraries": _versions() | sources.libraries,
     }
     # As read back from a file, so that both have the same hash.
     return json.loads(json.dumps(plain(contents), allow_nan=False))
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in LIBRARIES}
 
 
 def _differs_by_devices(net: nn.Module, data: ClassificationData, devices: int) -> bool:

@@ -21,6 +21,7 @@ from hydra.types import HydraContext, TaskFunction
 from kdlab.config.commands import given_at
 from kdlab.config.compose import ComposedConfig, compose_point, without_hydra
 from kdlab.outcome import LONGEST, Outcome, mark_failed
+from kdlab.sweeps.finished import is_finished
 from kdlab.sweeps.slots import Slot
 
 CONSOLE = "console.log"
@@ -145,6 +146,8 @@ def run_job_here(
         return Outcome("failed", message)
     folder.mkdir(parents=True, exist_ok=True)
     begun(folder)
+    if is_finished(composed, hydra_context.callbacks, folder):
+        return Outcome("reused")
     with _writing_to(folder / CONSOLE):
         return run_here(hydra_context, task_function, composed)
 
