@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench figures reproduce tune
+.PHONY: demo test check bench reproduce tune
 
 demo: $(VENV)/demo-installed ## the dark-knowledge experiment, end to end
 	$(BIN)/python -m kdlab.train +experiment=dark_knowledge
@@ -30,9 +30,6 @@ reproduce: $(VENV)/installed ## every experiment over its seeds, then docs/repro
 
 tune: $(VENV)/installed      ## each arm at each candidate of its settings, on validation (hours; ONLY=NAME: one of them)
 	$(BIN)/python docs/reproduce.py --tune $(ONLY)
-
-figures: $(VENV)/installed   ## the pictures of README and docs, from real runs (needs MNIST; an hour on two cores)
-	$(BIN)/python docs/figures.py
 
 # What the demo needs; `installed` adds what tests and checks need.
 $(VENV)/demo-installed: pyproject.toml constraints.txt

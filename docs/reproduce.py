@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+from PIL import Image
 from reproduced import (
     FOLDER,
     RUN_FIELDS,
@@ -36,6 +37,8 @@ from kdlab.report.rows import Run
 from kdlab.results import InvalidResults, Results, Row, read
 
 RUNS = Path("outputs") / "reproduction"
+# Of a figure's palette: it keeps the file small.
+COLOURS = 256
 # Rows of groups of classes that are kept, beside those that claims and comparison name.
 KEPT = ("accuracy", "errors", "nll", "excess_risk")
 
@@ -64,8 +67,22 @@ def reproduce(name: str, config: dict[str, Any]) -> None:
     for _, results in sweep(seeds_arguments(name, config), RUNS / name / "seeds"):
         rows += [[results.seed, *_fields(row)] for row in results.rows if _is_kept(row, config)]
         runs.append(described(name, results))
+    copy_figures(name, config["reproduction"].get("figures") or [])
     keep(FOLDER / "rows" / f"{name}.csv", ["seed", *Row.__struct_fields__], rows, key=1)
     keep(FOLDER / "runs.csv", RUN_FIELDS, runs, key=2)
+
+
+def copy_figures(name: str, wanted: list[str]) -> None:
+    """Draw the figures of the first seed's run, and keep those that the experiment's page shows, with a palette."""
+    if not wanted:
+        return
+    run = min((RUNS / name / "seeds").glob("*/results.json"), key=lambda path: int(path.parent.name)).parent
+    subprocess.run([sys.executable, "-m", "kdlab.report", str(run)], check=True)
+    target = FOLDER / "figures" / name
+    target.mkdir(parents=True, exist_ok=True)
+    for figure in wanted:
+        image = Image.open(run / "figures" / f"{figure}.png").convert("RGB")
+        image.quantize(COLOURS).save(target / f"{figure}.png", optimize=True)
 
 
 def tune(name: str, config: dict[str, Any]) -> None:

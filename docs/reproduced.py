@@ -35,7 +35,8 @@ RUN_FIELDS = ["experiment", "seed", "dataset", "recipe", "code", "commit", "date
 TUNED_FIELDS = ["experiment", "arm", "setting", "seed", "errors", "nll", "n"]
 # What of a config changes no number.
 NO_RECIPE = ("claims", "comparison", "tuning", "reproduction", "question", "figures", "store", "trainer", "evaluation")
-WORDS = ("holds", "refuted", "open", "one draw")
+# Verdicts, and how several are told.
+WORDS = {"holds": "hold", "refuted": "refuted", "open": "open", "one draw": "one draw"}
 
 
 class Reproduced(NamedTuple):
@@ -66,8 +67,10 @@ def write_pages() -> None:
     """Write every page, figure and table, and what other pages take over."""
     found = all_reproduced()
     for it in found:
-        save_results(it.results, it.config, FOLDER / f"{it.name}.png")
-        save_tuning(_lines(FOLDER / "tuning" / f"{it.name}.csv"), FOLDER / f"{it.name}_tuning.png")
+        figures = FOLDER / "figures" / it.name
+        figures.mkdir(parents=True, exist_ok=True)
+        save_results(it.results, it.config, figures / "errors.png")
+        save_tuning(_lines(FOLDER / "tuning" / f"{it.name}.csv"), figures / "tuning.png")
     for path, text in pages(found).items():
         path.write_text(text)
 
@@ -80,10 +83,11 @@ def all_reproduced() -> list[Reproduced]:
 def pages(found: Sequence[Reproduced]) -> dict[Path, str]:
     """Return the text of each page by its path."""
     parts = {it.name: "\n\n".join([*results_part(it), *tuning_part(it)]) for it in found}
+    numbers = {f"{it.name}_numbers": markdown(table) for it in found if (table := numbers_table(it))}
     own = {FOLDER / f"{it.name}.md": page(it, parts[it.name]) for it in found}
     claims = claims_frame_of(found).to_csv(index=False, lineterminator="\n")
     front = {FOLDER / "README.md": overview(found), FOLDER / "claims.csv": claims}
-    taking = {path: filled(path.read_text(), {**parts, "verdicts": verdicts(found)}) for path in TAKING_OVER}
+    taking = {path: filled(path.read_text(), {**parts, **numbers, "verdicts": verdicts(found)}) for path in TAKING_OVER}
     return own | front | taking
 
 
@@ -156,7 +160,7 @@ def tuning_part(it: Reproduced) -> Iterator[str]:
     for arm, why in (it.config["tuning"].get("exceptions") or {}).items():
         yield f"{arm} has another setting: {why}."
     if one_number(settings):
-        yield f"![Validation error over the settings that were tried]({it.name}_tuning.png)"
+        yield f"![Validation error over the settings that were tried](figures/{it.name}/tuning.png)"
 
 
 def chosen(tried: Sequence[dict[str, str]]) -> dict[str, str]:
@@ -171,11 +175,13 @@ def chosen(tried: Sequence[dict[str, str]]) -> dict[str, str]:
 def page(it: Reproduced, body: str) -> str:
     """Return the page of one experiment."""
     hours = sum(float(run["hours"]) for run in it.runs)
+    drawn = it.config["reproduction"].get("figures") or []
     parts = [
         f"# {it.name}", escaped(str(it.config["question"])),
         f"Written by `make reproduce ONLY={it.name}`; what it means is told in [experiments](../experiments.md).",
         body,
-        f"![Each arm's test error: each seed, and the mean with its interval]({it.name}.png)",
+        f"![Each arm's test error: each seed, and the mean with its interval](figures/{it.name}/errors.png)",
+        *(f"![{what.replace('_', ' ')}, first seed](figures/{it.name}/{what}.png)" for what in drawn),
         "## How it was run", f"{hours:.2f} hours of training in all.", markdown(_runs_table(it.runs)),
     ]  # fmt: skip
     if note := it.config["reproduction"].get("note"):
@@ -213,7 +219,7 @@ def verdicts(found: Sequence[Reproduced], link: str = "docs/reproduction/") -> s
     rows = []
     for it in found:
         words = [judged.verdict.word for judged in it.judged]
-        counts = [f"{words.count(word)} {word}" for word in WORDS if word in words]
+        counts = [f"{words.count(word)} {WORDS[word]}" for word in WORDS if word in words]
         rows.append([it.name, str(it.config["question"]), str(len(it.results)), ", ".join(counts) or "none"])
     table = markdown(Table("verdicts", "", ["experiment", "asks", "seeds", "claims"], rows, labels=2))
     return re.sub(r"^\| (\w+) \|", rf"| [\1]({link}\1.md) |", table, flags=re.MULTILINE).replace(
@@ -234,7 +240,7 @@ def filled(text: str, parts: dict[str, str]) -> str:
     """Return a page with the parts that it takes over, between their marks."""
 
     def part(found: re.Match[str]) -> str:
-        content = re.sub(r"\]\((?!http)(\w+\.png)\)", r"](reproduction/\1)", parts.get(found[1], ""))
+        content = parts.get(found[1], "").replace("](figures/", "](reproduction/figures/")
         return f"<!-- from: {found[1]} -->\n\n{content}\n\n<!-- end -->" if found[1] in parts else found[0]
 
     return re.sub(r"<!-- from: (\w+) -->.*?<!-- end -->", part, text, flags=re.DOTALL)

@@ -13,7 +13,7 @@ from kdlab.config.comparison import key_problems
 from kdlab.limits import integer, is_integer, positive, shown
 
 TUNING_KEYS = ("settings", "seeds", "arms", "more", "exceptions")
-REPRODUCTION_KEYS = ("seeds", "hours", "more", "note")
+REPRODUCTION_KEYS = ("seeds", "hours", "more", "note", "figures")
 
 
 def tuning_problems(tuning: Any) -> Iterator[str]:
@@ -53,7 +53,8 @@ def reproduction_problems(reproduction: Any) -> Iterator[str]:
     seeds, hours = reproduction.get("seeds", 1), reproduction.get("hours", 1)
     yield from integer("reproduction.seeds", seeds)
     yield from positive("reproduction.hours", hours)
-    yield from _words("reproduction.more", reproduction.get("more"))
+    for key in ("more", "figures"):
+        yield from _words(f"reproduction.{key}", reproduction.get(key))
 
 
 def tried_settings(config: Mapping[str, Any], arm: str) -> int:
@@ -71,4 +72,4 @@ def _seed_list(at: str, seeds: Any) -> Iterator[str]:
 
 def _words(at: str, words: Any) -> Iterator[str]:
     if words is not None and not (isinstance(words, list) and all(isinstance(it, str) for it in words)):
-        yield f"{at}={shown(words)}: must be a list of further arguments of the command, such as [optimizer=adam]"
+        yield f"{at}={shown(words)}: must be a list of texts"
