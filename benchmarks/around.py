@@ -52,6 +52,7 @@ print(time.perf_counter() - start, imported)
 # Draws what depends most on the number of classes, and prints how long that took.
 THOUSAND = """
 import time, torch
+from kdlab.measure.confusion import confusion
 from kdlab.report import class_similarity, confusion_matrices, decision_regions, softened_targets, target_entropy
 from kdlab.report.page import picture
 draw = torch.Generator().manual_seed(0)
@@ -63,7 +64,7 @@ for figure in (
     softened_targets(logits[:6], labels[:6], class_names=names),
     target_entropy(logits),
     class_similarity(logits, labels, temperature=4.0, class_names=names),
-    confusion_matrices({"a": logits}, labels, class_names=names, held_out={}),
+    confusion_matrices({"a": confusion(logits, labels)}, class_names=names, held_out={}),
     decision_regions({"a": plane}, (0, 1, 0, 1), place[:400], labels[:400], class_names=names),
 ):
     picture("", "", figure)

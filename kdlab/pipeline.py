@@ -29,6 +29,7 @@ from kdlab.fits.obtain import obtain
 from kdlab.fits.plan import Plan, plan_fits
 from kdlab.fits.trained import Trained
 from kdlab.hashing import code_hash
+from kdlab.measure.confusion import write_confusion
 from kdlab.measure.cost import cost_rows
 from kdlab.measure.networks import Measured, measure_networks
 from kdlab.outcome import stage
@@ -169,7 +170,7 @@ def _run(experiment: Experiment, context: Context, command: str) -> Ended:
         disagreements=list(dict.fromkeys(measured.disagreements)),
     )
     with stage("results"):
-        _write(plans, fits, results, context)
+        _write(plans, fits, measured, results, context)
     drawn = with_page and _drawn(context, fits, measured, results)
     return Ended(results, page if drawn else None, trained=not all(fit.reused for fit in results.fits))
 
@@ -195,13 +196,16 @@ def _obtained(
     return fits, failed
 
 
-def _write(plans: Mapping[str, Plan], fits: Mapping[str, Trained], results: Results, context: Context) -> None:
+def _write(
+    plans: Mapping[str, Plan], fits: Mapping[str, Trained], measured: Measured, results: Results, context: Context
+) -> None:
     """Write all that a run leaves but its page; results.json is the last, and says that the rest is whole."""
     folder = context.folder
     write_curves({name: fit.curve for name, fit in fits.items()}, folder / "curves.csv")
+    write_confusion(measured.confusion, folder / "confusion.csv")
     if lines := comparison_lines(results):
         write_comparison(results, lines, folder / "comparison.csv")
-    write_sums(folder, ["curves.csv", *(f"checkpoints/{name}.pt" for name in fits)])
+    write_sums(folder, ["curves.csv", "confusion.csv", *(f"checkpoints/{name}.pt" for name in fits)])
     for name in fits:
         with context.locked(plans[name].key, name):
             board = context.board(name, plans[name].key)

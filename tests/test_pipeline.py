@@ -160,7 +160,7 @@ def test_a_second_run_takes_its_fits_from_the_store_and_finds_the_same(tmp_path)
     assert all(fit.reused for fit in second.fits)
     assert second.rows == first.rows
     assert [replace(fit, reused=False) for fit in second.fits] == first.fits
-    for name in ("curves.csv", "checkpoints/truth.pt"):
+    for name in ("curves.csv", "confusion.csv", "checkpoints/truth.pt"):
         assert (tmp_path / "second" / name).read_bytes() == (tmp_path / "first" / name).read_bytes()
     assert len(kept(tmp_path / "store")) == 6
 
@@ -282,7 +282,7 @@ def test_when_the_teacher_diverges_the_run_fails_for_its_reason(tmp_path):
 
 def test_a_finished_run_that_lost_a_file_is_made_anew_from_the_store(tmp_path):
     first = go(tmp_path / "run", *SMALL, store=tmp_path / "store")
-    for lost in ("checkpoints/distilled.pt", "curves.csv", "SHA256SUMS"):
+    for lost in ("checkpoints/distilled.pt", "curves.csv", "confusion.csv", "SHA256SUMS"):
         for spoil in (lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:-9])):
             path = tmp_path / "run" / lost
             content = path.read_bytes()

@@ -10,6 +10,7 @@ from kdlab.config.experiment import TEACHER, EvaluationSettings
 from kdlab.data import ClassificationData
 from kdlab.fits.context import Context
 from kdlab.fits.trained import Trained
+from kdlab.measure.confusion import Counts, confusion
 from kdlab.measure.correction import NoOffsets, class_prior, oracle_offsets, prior_offsets
 from kdlab.measure.disagreements import disagreements
 from kdlab.measure.metrics import measure, offset_rows
@@ -20,7 +21,8 @@ class Measured(NamedTuple):
     """The rows, what a reader must know of them, and the tensors that figures need.
 
     `logits` holds each network's logits (N, C) on `Results.shown_split`, `prior_offsets` the offsets (C,) of correction
-    `prior`. `disagreements` are those that claims ask for.
+    `prior`, `confusion` which class each network takes for which, on the same split and uncorrected. `disagreements`
+    are those that claims ask for.
     """
 
     rows: list[Row]
@@ -28,6 +30,7 @@ class Measured(NamedTuple):
     logits: dict[str, Tensor]
     prior_offsets: dict[str, Tensor]
     disagreements: list[Disagreement]
+    confusion: dict[str, Counts]
 
 
 def measure_networks(
@@ -49,13 +52,13 @@ def measure_networks(
     priors, notes = _fit_prior_offsets(data, fits, unlabelled, rows, shared=settings.prior_offsets == "shared")
     # A network that has seen all classes is measured on the run's held-out ones for comparison.
     unseen = {"bayes": data.held_out} | {name: fit.held_out or data.held_out for name, fit in fits.items()}
-    shown: dict[str, Tensor] = {}
-    counted: list[Disagreement] = []
+    measured = Measured(rows, notes, {}, priors, [], {})
     for split in settings.splits:
         logits = (split == data.unlabelled_split and unlabelled) or _logits(context, fits, split)
         labels = data.split(split).labels
         if split == "test" or "test" not in settings.splits:
-            shown = logits
+            measured.logits.update(logits)
+            measured.confusion.update({name: confusion(logits[name], labels) for name in fits})
         right: dict[tuple[str, Correction], Tensor] = {}
         for name in logits:
             held_out = fits[name].held_out if name in fits else []
@@ -78,8 +81,8 @@ def measure_networks(
                     correction=correction,
                     log_posterior=logits.get("bayes"),
                 )
-        counted += disagreements(claims, split, labels, right=right, held_out=unseen)
-    return Measured(rows, notes, shown, priors, counted)
+        measured.disagreements.extend(disagreements(claims, split, labels, right=right, held_out=unseen))
+    return measured
 
 
 def _logits(context: Context, fits: Mapping[str, Trained], split: str) -> dict[str, Tensor]:

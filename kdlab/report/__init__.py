@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kdlab.report.collection import collect
     from kdlab.report.comparison import comparison_lines, comparison_table, write_comparison
+    from kdlab.report.figures.confusion import confusion_matrices
     from kdlab.report.figures.drawing import png, svg
     from kdlab.report.figures.error_bars import error_counts, unseen_accuracy
     from kdlab.report.figures.gallery import examples, gallery
     from kdlab.report.figures.heatmaps import heatmap
     from kdlab.report.figures.learning_curves import accuracy_curves, loss_curves
-    from kdlab.report.figures.per_class import confusion_matrices, per_class_accuracy
+    from kdlab.report.figures.per_class import per_class_accuracy
     from kdlab.report.figures.regions import decision_regions
     from kdlab.report.figures.sweep_lines import lines
     from kdlab.report.figures.temperature import class_similarity, softened_targets, target_entropy
@@ -64,7 +65,7 @@ _PLACES = {
     "collect": "collection",
     "comparison_lines": "comparison",
     "comparison_table": "comparison",
-    "confusion_matrices": "figures.per_class",
+    "confusion_matrices": "figures.confusion",
     "decision_regions": "figures.regions",
     "error_counts": "figures.error_bars",
     "examples": "figures.gallery",

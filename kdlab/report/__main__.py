@@ -43,11 +43,9 @@ def main() -> None:
 
 
 def _draw_run(folder: Path) -> None:
-    from kdlab.measure.reopen import measure_again, reopen
-    from kdlab.report.run import illustrate
+    from kdlab.report.again import draw_again
 
-    results, context, fits = reopen(folder)
-    page = illustrate(context, fits, measure_again(results, context, fits), results)
+    results, page = draw_again(folder)
     print_run(results, page, folder)
 
 

@@ -11,8 +11,9 @@ import pandas as pd
 from kdlab.config.commands import overrides_of, planned, sweep_command
 from kdlab.outcome import failure_of
 from kdlab.report.claims import Judged, judged_runs
+from kdlab.report.numbers import Numbers, numbers_of
 from kdlab.report.rows import Run, configs_of
-from kdlab.report.settings import fits_of, settings_of, swept_keys
+from kdlab.report.settings import fits_of, is_seed, settings_of, swept_keys
 from kdlab.report.sweep_table import best_by_validation, best_lines
 from kdlab.results import InvalidResults, Results, read
 
@@ -55,6 +56,22 @@ class Collection:
     def keys(self) -> list[str]:
         """The keys that differ between the runs, see `swept_keys`."""
         return swept_keys(self.runs)
+
+    @cached_property
+    def over_seeds(self) -> bool:
+        """Whether there are runs, and nothing but seeds varies between them and those that are missing."""
+        if not self.runs or not all(map(is_seed, self.keys)):
+            return False
+        given = set(overrides_of(self.runs[0].folder))
+        varied = {
+            line for lack in self.missing if lack.overrides for line in given.symmetric_difference(lack.overrides)
+        }
+        return all(is_seed(line.partition("=")[0]) for line in varied)
+
+    @cached_property
+    def numbers(self) -> tuple[list[Numbers], list[str]]:
+        """The runs' counts and curves, and a sentence for each file that is left out, see `numbers_of`."""
+        return numbers_of(self.runs)
 
     @cached_property
     def fits(self) -> pd.DataFrame:

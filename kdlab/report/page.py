@@ -1,8 +1,8 @@
-"""Write pages: each is one HTML file without scripts or links to other files. Here: its figures, and a sweep's page."""
+"""Write pages: each is one HTML file without scripts that needs no other. Here: its figures, and a sweep's page."""
 
 import base64
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
@@ -36,20 +36,23 @@ class Picture(NamedTuple):
 
 def picture(name: str, title: str, figure: Figure) -> Picture:
     """Return a figure for a page: as vectors, or as pixels if its SVG file is larger than `MOST_VECTORS`."""
-    raster, vectors = png(figure), svg(figure).encode()
+    raster, vectors = png(figure, title=title), svg(figure).encode()
     heavy = len(vectors) > MOST_VECTORS
     source = data_uri("image/png", raster) if heavy else data_uri("image/svg+xml", vectors)
     width, height = (round(CSS_PIXELS_PER_INCH * inches) for inches in figure.get_size_inches())
     return Picture(name, title, str(figure.get_label()), source, width, height, heavy, raster)
 
 
-def sweep_page(collection: Collection, status: Sequence[str], pictures: Sequence[Picture]) -> str:
+def sweep_page(
+    collection: Collection, status: Sequence[str], pictures: Sequence[Picture], seeds: Mapping[str, Any] | None = None
+) -> str:
     """Return the page of a sweep, or of several runs.
 
     Args:
         collection: the runs.
         status: the counts of points in the first line, then a line for each point without results.
-        pictures: heatmaps and lines.
+        pictures: heatmaps and lines; of a sweep over seeds alone, those of its numbers.
+        seeds: from `kdlab.report.seeds.seeds_section`; None if more than seeds varies.
     """
     results = collection.results
     questions = {str(it.config.get("question") or "") for it in results}
@@ -65,7 +68,8 @@ def sweep_page(collection: Collection, status: Sequence[str], pictures: Sequence
         equations=equations_table(pair for it in results for pair in it.equations.items()),
         claims=claims_table(collection.claims),
         outcome=settings_table(collection.settings, collection.keys),
-        pictures=pictures,
+        pictures={it.name: it for it in pictures},
+        seeds=seeds,
         fits=arms_table(results),
         commands=commands_of(collection.runs),
         environment=environment_table([it.environment for it in results]),

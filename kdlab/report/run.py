@@ -1,6 +1,5 @@
 """Draw a run's figures and write its page, from its networks and rows."""
 
-import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -15,25 +14,13 @@ from kdlab.fits.boards import as_code
 from kdlab.fits.context import Context
 from kdlab.fits.trained import Trained
 from kdlab.measure.networks import Measured, teacher_of
-from kdlab.report import (
-    accuracy_curves,
-    class_similarity,
-    confusion_matrices,
-    decision_regions,
-    error_counts,
-    examples,
-    gallery,
-    loss_curves,
-    per_class_accuracy,
-    softened_targets,
-    target_entropy,
-    unseen_accuracy,
-)
+from kdlab.report import class_similarity, decision_regions, examples, gallery, softened_targets, target_entropy
 from kdlab.report.claims import claims_table, judged_run, write_claims
 from kdlab.report.figures.drawing import png, settled
 from kdlab.report.figures.gallery import Example
+from kdlab.report.figures.numbers import Named, figures_of_numbers
 from kdlab.report.figures.temperature import softness, telling_samples
-from kdlab.report.findings import has_unseen_samples
+from kdlab.report.numbers import Numbers
 from kdlab.report.overview import log_overview
 from kdlab.report.page import picture
 from kdlab.report.run_page import Gallery, run_page
@@ -42,16 +29,14 @@ from kdlab.results import Results
 
 # Decision regions: points along each side of the grid, margin around the samples, and the most samples drawn.
 GRID, MARGIN, POINTS = 160, 0.5, 400
-# The most classes whose soft targets are drawn, and the most networks with a confusion matrix.
-TOLD_CLASSES, CONFUSED = 6, 12
+# The most classes whose soft targets are drawn.
+TOLD_CLASSES = 6
 # The most examples on a page, and in one of its galleries.
 EXAMPLES, EXAMPLES_EACH = 96, 24
 # For the similarity of classes, if no student learns from soft targets at a temperature.
 DEFAULT_TEMPERATURE = 4.0
 
-log = logging.getLogger(__name__)
 Fits = Mapping[str, Trained]
-Named = tuple[str, str, Figure]
 
 
 def illustrate(context: Context, fits: Fits, measured: Measured, results: Results) -> Path:
@@ -71,7 +56,7 @@ def illustrate(context: Context, fits: Fits, measured: Measured, results: Result
     with settled():
         pictures = [picture(*named) for named in figures_of(context, fits, measured, results)]
         files = {it.name: it.png for it in pictures} | {
-            name: png(gallery(it.examples, title=it.title, class_names=names))
+            name: png(gallery(it.examples, title=it.title, class_names=names), title=it.title)
             for name, it in galleries.items()
             if it.examples
         }
@@ -103,33 +88,11 @@ def _replace(folder: Path, files: Mapping[str, bytes]) -> None:
 
 def figures_of(context: Context, fits: Fits, measured: Measured, results: Results) -> Iterator[Named]:
     """Yield (name, title, figure) for each figure that applies to the run, without the galleries."""
-    split = results.shown_split
-    held_out = {name: fit.held_out for name, fit in fits.items()}
-    names = context.data.class_names
-    unseen = any(held_out.values())
-    yield "error_counts", f"Errors{', before and after bias correction' if unseen else ''}", error_counts(results)
-    if unseen and not has_unseen_samples(results):
-        log.warning("no %s sample is of a class that a student never saw: unseen_accuracy is left out", split)
-    elif unseen:
-        yield "unseen_accuracy", "Accuracy on classes that the students never saw", unseen_accuracy(results)
-    per_class = per_class_accuracy(results, class_names=names, held_out=held_out)
-    yield "per_class_accuracy", f"Accuracy on each class of the {split} samples", per_class
-    shown = list(fits)[:CONFUSED]
-    confused = confusion_matrices(
-        {name: measured.logits[name] for name in shown},
-        context.data.split(split).labels,
-        class_names=names,
-        held_out=held_out,
+    yield from figures_of_numbers(
+        [Numbers(results, measured.confusion, {name: fit.curve for name, fit in fits.items()})],
+        class_names=context.data.class_names,
+        held_out={name: fit.held_out for name, fit in fits.items()},
     )
-    which = "" if len(shown) == len(fits) else f", the first {len(shown)} of {len(fits)} networks"
-    star = "; * marks classes that the network never saw" if unseen else ""
-    yield "confusion_matrices", f"Confusion matrices{which}{star}", confused
-    drawn = {name: fit.curve for name, fit in fits.items() if fit.curve}
-    logged = {figure for points in drawn.values() for _, figure, _ in points}
-    if "train/hard_loss" in logged:
-        yield "loss_curves", "Loss with the labels over the epochs", loss_curves(drawn)
-    if "train/accuracy" in logged:
-        yield "accuracy_curves", "Accuracy over the epochs", accuracy_curves(drawn)
     yield from _soft_targets(context, fits, measured, results)
     if context.data.input_shape == (2,):
         yield "decision_regions", "Decision regions and contours of the posterior", _regions(context, fits, measured)

@@ -40,7 +40,7 @@ def fits_of(runs: Sequence[Run], keys: Sequence[str]) -> pd.DataFrame:
     the baseline therefore has one setting, and one fit for each seed.
     """
     configs = configs_of(run.results for run in runs)
-    lines = [(number, *found) for number, run in enumerate(runs) for found in _outcomes(run.results)]
+    lines = [(number, *found) for number, run in enumerate(runs) for found in outcomes(run.results)]
     fits = pd.DataFrame(lines, columns=["run", "arm", "fit", "rows", "outcome"])
     fits = fits.astype({"run": int, "arm": pd.CategoricalDtype(list(dict.fromkeys(fits["arm"])))})
     fits = fits.join(pd.DataFrame({key: as_categories(configs[key]) for key in keys}, configs.index), on="run")
@@ -105,7 +105,7 @@ def accuracies(settings: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     return 100 * over_seeds(measured, ["classes", "correction", *keys])
 
 
-def _outcomes(results: Results) -> Iterator[tuple[str, str, list[Row], int]]:
+def outcomes(results: Results) -> Iterator[tuple[str, str, list[Row], int]]:
     """Yield (arm, content key, rows, hash of both) for each fit and the Bayes rule; cost rows are not hashed."""
     rows: dict[str, list[Row]] = {fit.arm: [] for fit in results.fits}
     for row in results.rows:

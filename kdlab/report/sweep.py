@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 from msgspec.structs import astuple
 
 from kdlab.files import write_csv, write_text
@@ -13,9 +12,12 @@ from kdlab.report.claims import claims_table, write_claims
 from kdlab.report.collection import Collection, Missing
 from kdlab.report.figures.drawing import settled
 from kdlab.report.figures.heatmaps import axes_of, heatmap
+from kdlab.report.figures.numbers import Named, figures_of_numbers
 from kdlab.report.figures.sweep_lines import lines
+from kdlab.report.numbers import class_names_of, held_out_of
 from kdlab.report.page import Picture, picture, sweep_page
 from kdlab.report.rows import FIELDS, split_of
+from kdlab.report.seeds import seeds_section
 from kdlab.report.sweep_table import escaped, markdown, settings_table
 
 
@@ -24,12 +26,13 @@ def write_report(collection: Collection, folder: Path) -> Path:
 
     `report/` holds the page's tables as Markdown (`report.md`), all fits with the swept keys as columns (`fits.csv`),
     all rows of each fit (`rows.csv`), the verdicts on claims, if there are any (`claims.csv`), and `heatmap_<arm>.png`
-    and `lines_<arm>.png` for each arm that the swept keys affect. Files of an earlier report are replaced. If `folder`
-    is that of a run with a page, this page is kept: it shows more.
+    and `lines_<arm>.png` for each arm that the swept keys affect; where nothing but seeds varies, the figures of
+    `figures_of_numbers`, over the seeds. Files of an earlier report are replaced. If `folder` is that of a run with a
+    page, this page is kept: it shows more.
     """
     target, page = folder / "report", folder / "report.html"
     target.mkdir(parents=True, exist_ok=True)
-    for old in (*target.glob("heatmap_*.png"), *target.glob("lines_*.png"), *target.glob("claims.csv")):
+    for old in (*target.glob("*.png"), *target.glob("claims.csv")):
         old.unlink()
     fits = collection.fits
     write_csv(target / "fits.csv", ["fit", "arm", *collection.keys, "run", "key"], _fit_lines(collection, folder))
@@ -38,16 +41,26 @@ def write_report(collection: Collection, folder: Path) -> Path:
     if collection.claims:
         write_claims(collection.claims, target / "claims.csv")
     with settled():
-        pictures = [picture(name, title, figure) for name, title, figure in figures_of(collection.settings)]
+        pictures = [picture(*named) for named in _figures(collection)]
     for it in pictures:
         (target / f"{it.name}.png").write_bytes(it.png)
     write_text("\n\n".join(_markdown(collection, pictures)) + "\n", target / "report.md")
     if not ((folder / "results.json").exists() and page.exists()):
-        write_text(sweep_page(collection, [*status_lines(collection)], pictures), page)
+        seeds = seeds_section(collection, folder) if collection.over_seeds else None
+        write_text(sweep_page(collection, [*status_lines(collection)], pictures, seeds), page)
     return page
 
 
-def figures_of(settings: pd.DataFrame) -> Iterator[tuple[str, str, Figure]]:
+def _figures(collection: Collection) -> Iterator[Named]:
+    """Yield the figures of a sweep; of one over seeds alone, those that a run's page has of its numbers."""
+    if not collection.over_seeds:
+        yield from figures_of(collection.settings)
+        return
+    names, held_out = class_names_of(collection.results), held_out_of(collection.results)
+    yield from figures_of_numbers(collection.numbers[0], class_names=names, held_out=held_out)
+
+
+def figures_of(settings: pd.DataFrame) -> Iterator[Named]:
     """Yield (name, title, figure) for each arm that swept keys affect."""
     split = split_of(settings)
     measured = settings[settings["split"] == split]
@@ -70,6 +83,9 @@ def status_lines(collection: Collection) -> Iterator[str]:
     for lack in (*failed, *unfinished):
         yield _missing_line(lack)
     yield from (f"skipped: {message}" for message in collection.skipped)
+    if collection.over_seeds:
+        _, problems = collection.numbers
+        yield from problems
     if collection.repeated:
         yield f"{collection.repeated} left out: a later run has the same config"
 
@@ -109,4 +125,4 @@ def _markdown(collection: Collection, pictures: Sequence[Picture]) -> Iterator[s
     yield f"{table.caption}."
     yield markdown(table)
     for it in pictures:
-        yield f"![{it.name.replace('_', ' of ', 1)}]({it.name}.png)"
+        yield f"![{escaped(it.title)}]({it.name}.png)"

@@ -10,7 +10,7 @@ import pandas as pd
 from kdlab.claims.statistics import mean_interval
 from kdlab.report.rows import GROUPS, IN_COLUMNS, only, over_seeds, split_of
 from kdlab.report.settings import assigned, at, keys_of
-from kdlab.report.tables import Table
+from kdlab.report.tables import Table, spread
 from kdlab.results import Fit, Results
 
 # Keys of the data that leave accuracies comparable: they say how samples are fed, or how many there are.
@@ -53,11 +53,6 @@ def arms_table(results: Iterable[Results]) -> Table:
         rows.append([str(arm), *map(str, (len(own), len(seconds), trained)), *took])
     header = ["fit", "in runs", "different", "trained by these runs", "seconds each, mean ± sd", "seconds in total"]
     return Table("fits", "Fits; those with the same content key are trained once", header, rows)
-
-
-def spread(mean: float, deviation: float, *, digits: int) -> str:
-    """Return mean ± deviation as text; only the mean if `deviation` is NaN."""
-    return f"{mean:.{digits}f}" if pd.isna(deviation) else f"{mean:.{digits}f} ± {deviation:.{digits}f}"
 
 
 def _line(cells: Sequence[str] | Iterator[str]) -> str:

@@ -1,10 +1,12 @@
 """Make the tables of a run, as text for the terminal and the page."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
 
+from kdlab.report.averages import Several, averaged
 from kdlab.report.rows import IN_COLUMNS, only, rows_of
 from kdlab.results import Results
 
@@ -50,9 +52,14 @@ def outcome_table(results: Results) -> Table:
     return Table("outcome", caption, header, [[*at, *line] for at, *line in lines], labels=2)
 
 
-def per_cent(share: float) -> str:
-    """Return a share in per cent with two decimals."""
-    return f"{100 * share:.2f} %"
+def per_cent(share: float, half: float = math.nan) -> str:
+    """Return a share, or a mean of shares and half of its interval, in per cent with two decimals."""
+    return f"{spread(100 * share, 100 * half, digits=2)} %"
+
+
+def spread(mean: float, deviation: float, *, digits: int) -> str:
+    """Return mean ± deviation as text; only the mean if `deviation` is NaN."""
+    return f"{mean:.{digits}f}" if math.isnan(deviation) else f"{mean:.{digits}f} ± {deviation:.{digits}f}"
 
 
 def measured_on(results: Results) -> str:
@@ -67,19 +74,22 @@ def unlabelled_samples(results: Results) -> str:
     return f"on {fitted.n:,} {fitted.split} samples of all classes" if fitted else ""
 
 
-def per_class_table(results: Results, class_names: Sequence[str], held_out: Mapping[str, Sequence[int]]) -> Table:
-    """Return the uncorrected accuracy of each arm on each class, in brackets if the arm never saw the class."""
-    arms, classes = [fit.arm for fit in results.fits], [str(c) for c in range(len(class_names))]
-    rows = only(rows_of([results]), split=results.shown_split, correction="none", metric="accuracy")
-    unseen = {(arm, str(c)) for arm, own in held_out.items() for c in own}
-    places = zip(rows["arm"], rows["classes"], strict=True)
-    shares = map(per_cent, rows["value"])
-    text = [f"[{share}]" if at in unseen else share for at, share in zip(places, shares, strict=True)]
-    cells = rows.assign(text=text).groupby(["classes", "arm"], observed=True)["text"].first().unstack()
-    cells = cells.reindex(classes, columns=arms).fillna("")
-    caption = "Accuracy on each class, in brackets if the arm never saw the class"
-    lines = [[name, *line] for name, line in zip(class_names, cells.to_numpy(), strict=True)]
-    return Table("per_class", caption, ["class", *arms], lines)
+def per_class_table(results: Several, class_names: Sequence[str], held_out: Mapping[str, Sequence[int]]) -> Table:
+    """Return the uncorrected accuracy of each arm on each class, in brackets if the arm never saw the class.
+
+    Of several runs that differ in their seeds alone, the mean ± half of its 95 % interval.
+    """
+    found = averaged(results)
+
+    def cell(arm: str, c: int) -> str:
+        share = found.find(arm, str(c), "accuracy")
+        text = per_cent(share.value, share.half) if share else ""
+        return f"[{text}]" if text and c in held_out.get(arm, ()) else text
+
+    over = f" over {found.runs} seeds: mean ± half of its 95 % interval (t)" if found.runs > 1 else ""
+    caption = f"Accuracy on each class{over}, in brackets if the arm never saw the class"
+    lines = [[name, *(cell(arm, c) for arm in found.arms)] for c, name in enumerate(class_names)]
+    return Table("per_class", caption, ["class", *found.arms], lines)
 
 
 def fits_table(results: Results) -> Table:

@@ -3,13 +3,16 @@
 import logging
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
 
 from kdlab.config.compose import ComposedConfig, one_folder
-from kdlab.errors import KdlabError
-from kdlab.outcome import if_interrupted, stage
+from kdlab.errors import DiskFull, KdlabError
+from kdlab.outcome import if_interrupted, reason, stage
+
+if TYPE_CHECKING:
+    from kdlab.report.rows import Run
 
 log = logging.getLogger(__name__)
 
@@ -53,9 +56,29 @@ def _reported(sweep: Path) -> bool:
     from kdlab.report.terminal import print_report
 
     collection = collect([sweep])
+    if collection.over_seeds:
+        _draw_first(collection.runs[0])
     with stage(f"the report in {sweep}"):
         page, report = write_report(collection, sweep), sweep / "report"
         figures = {path.stem: path.read_bytes() for path in sorted(report.glob("*.png"))}
         log_overview(sweep / "tensorboard", {"report": (report / "report.md").read_text()}, figures)
         print_report(collection, page, sweep)
     return not collection.missing
+
+
+def _draw_first(first: "Run") -> None:
+    """Draw the page of the first seed's run, whose images the sweep's page shows, unless it is there or not wanted."""
+    if (first.folder / "report.html").exists() or first.results.config.get("figures") is False:
+        return
+    from kdlab.report.again import draw_again  # imports torch and lightning
+
+    try:
+        with stage("the first seed's page"):
+            draw_again(first.folder)
+    except DiskFull:
+        raise
+    except Exception as error:  # figures meet data that nobody thought of, and the data may be on other machines
+        log.warning(
+            "the page of %s could not be drawn (%s); python -m kdlab.report %s tries again",
+            first.folder, reason(error), first.folder,
+        )  # fmt: skip

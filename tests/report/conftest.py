@@ -10,8 +10,13 @@ import pytest
 
 from kdlab.report import collect, write_report
 from kdlab.results import Fit, Results, Row, write
+from tests.commands import Commands
 
 MakeRun = Callable[..., Path]
+OVER_SEEDS = (
+    "-m", "+experiment=dark_knowledge", "data=digits", "trainer=cpu", "model@teacher.net=mlp_30",
+    "model@student.net=mlp_30", "teacher.max_epochs=2", "student.max_epochs=2", "hydra.launcher.slots=1",
+)  # fmt: skip
 
 
 def results(temperature: float, alpha: float, lr: float, seed: int, *, accuracy: float, val: float) -> Results:
@@ -76,3 +81,12 @@ def reported_grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sweep = write_grid(tmp_path_factory.mktemp("reported") / "sweep")
     write_report(collect([sweep]), sweep)
     return sweep
+
+
+@pytest.fixture(scope="session")
+def seeds_swept(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished sweep over two seeds, not to be changed."""
+    folder = tmp_path_factory.mktemp("over_seeds")
+    done = commands.run(*OVER_SEEDS, "seed=3,4", folder=folder)
+    assert done.returncode == 0, done.stderr
+    return next(folder.rglob("multirun.yaml")).parent

@@ -104,10 +104,36 @@ def test_the_page_of_a_sweep_renders_alone_and_offline(sweep, opened):
         page.screenshot(path=SCREENSHOTS / f"sweep_{scheme}.png", full_page=True)
 
 
-def test_the_pages_break_no_rule_of_accessibility_that_can_be_checked(run, sweep, opened):
+def test_the_page_of_a_sweep_over_seeds_renders_alone_and_offline(seeds_swept, opened):
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    for scheme, options in SCHEMES.items():
+        page = opened(seeds_swept / "report.html", **options)
+        assert page.noise == []
+        pictures = page.eval_on_selector_all("img", "all => all.map(i => [i.complete && i.naturalWidth > 0, i.alt])")
+        assert len(pictures) > 10
+        assert all(decoded and len(alternative) > 20 for decoded, alternative in pictures)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.screenshot(path=SCREENSHOTS / f"seeds_{scheme}.png", full_page=True)
+    page.click("text=Its own page")
+    assert page.url == (seeds_swept / "0" / "report.html").as_uri()
+
+
+def test_the_table_of_classes_over_seeds_holds_means_and_intervals(seeds_swept, opened):
+    header, *lines = table(opened(seeds_swept / "report.html"), "per_class")
+    found = [run.results for run in collect([seeds_swept]).runs]
+    assert header == ["class", "teacher", "baseline", "distilled"]
+    for name, *cells in lines:
+        for arm, cell in zip(header[1:], cells, strict=True):
+            values = [100 * results.find(arm, name, "accuracy").value for results in found]
+            mean, half = statistics.fmean(values), 12.7062 * statistics.stdev(values) / 2**0.5
+            assert cell.strip("[]").removesuffix(" %").split(" ± ") == [f"{mean:.2f}", f"{half:.2f}"]
+            assert cell.startswith("[") == (name == "3" and arm != "teacher")
+
+
+def test_the_pages_break_no_rule_of_accessibility_that_can_be_checked(run, sweep, seeds_swept, opened):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install -e '.[dev]'")
     for options in SCHEMES.values():
-        for folder in (run, sweep):
+        for folder in (run, sweep, seeds_swept):
             page = opened(folder / "report.html", **options)
             page.eval_on_selector_all("details", "all => all.forEach(d => d.open = true)")
             found = axe.Axe().run(page)

@@ -132,7 +132,7 @@ def test_a_fault_in_a_figure_does_not_cost_the_results(tmp_path, monkeypatch, ca
     def fail(*args: object, **kwargs: object) -> None:
         raise RuntimeError("no such colour")
 
-    monkeypatch.setattr("kdlab.report.run.error_counts", fail)
+    monkeypatch.setattr("kdlab.report.figures.numbers.error_counts", fail)
     tiny(tmp_path, "data=blobs", "data.train_samples=200", "data.test_samples=300")
     assert (tmp_path / "results.json").is_file()
     assert not (tmp_path / "report.html").exists()

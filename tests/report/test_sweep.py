@@ -17,7 +17,8 @@ from kdlab.report.figures.sweep_lines import lines
 from kdlab.report.rows import only
 from kdlab.report.settings import at, combinations, keys_of, swept_keys
 from kdlab.report.sweep import figures_of, write_report
-from kdlab.report.sweep_table import best_by_validation, best_lines, escaped, markdown, settings_table, spread
+from kdlab.report.sweep_table import best_by_validation, best_lines, escaped, markdown, settings_table
+from kdlab.report.tables import spread
 from kdlab.results import read, write
 from tests.report.conftest import results
 

@@ -67,14 +67,16 @@ def described(figure: Figure, alternative: str) -> Figure:
 
 
 @in_style
-def png(figure: Figure) -> bytes:
-    """Return the figure as a PNG file on white."""
+def png(figure: Figure, title: str = "") -> bytes:
+    """Return the figure as a PNG file on white, whose metadata hold `title` and the alt text (`Description`)."""
     figure.set_dpi(DPI)
     canvas, file = FigureCanvasAgg(figure), io.BytesIO()
     with _any_script():
         _lay_out(figure)
         # Compressed at level 3: a tenth larger than at 6, in half the time.
-        canvas.print_png(file, metadata={"Description": str(figure.get_label())}, pil_kwargs={"compress_level": 3})
+        canvas.print_png(
+            file, metadata={"Title": title, "Description": str(figure.get_label())}, pil_kwargs={"compress_level": 3}
+        )
     return file.getvalue()
 
 
