@@ -18,15 +18,17 @@ from typing import Any
 
 from omegaconf import OmegaConf
 from PIL import Image
-from reproduced import (
+from reproduced import write_pages
+from reproduced_rows import (
     FOLDER,
+    GRID_FIELDS,
     RUN_FIELDS,
     TUNED_FIELDS,
     config_of,
+    grid_arguments,
     recipe_of,
     seeds_arguments,
     tuning_arguments,
-    write_pages,
 )
 
 from kdlab.config.comparison import GROUPS
@@ -67,9 +69,25 @@ def reproduce(name: str, config: dict[str, Any]) -> None:
     for _, results in sweep(seeds_arguments(name, config), RUNS / name / "seeds"):
         rows += [[results.seed, *_fields(row)] for row in results.rows if _is_kept(row, config)]
         runs.append(described(name, results))
+    run_grid(name, config)
     copy_figures(name, config["reproduction"].get("figures") or [])
     keep(FOLDER / "rows" / f"{name}.csv", ["seed", *Row.__struct_fields__], rows, key=1)
     keep(FOLDER / "runs.csv", RUN_FIELDS, runs, key=2)
+
+
+def run_grid(name: str, config: dict[str, Any]) -> None:
+    """Run an experiment over the values of its grid's key, and keep the one metric of each arm."""
+    grid = config["reproduction"].get("grid")
+    if not grid:
+        return
+    place = [str(grid.get("classes", "all"))], grid["metric"], grid.get("correction", "none")
+    rows = []
+    for _, results in sweep(grid_arguments(name, config["reproduction"]), RUNS / name / "grid"):
+        at = OmegaConf.select(OmegaConf.create(results.config), grid["key"])
+        for arm in ("teacher", *results.config["arms"]):
+            value = results.value(arm, *place)
+            rows += [] if value is None else [[at, results.seed, arm, f"{value:.7g}"]]
+    keep(FOLDER / "grids" / f"{name}.csv", GRID_FIELDS, rows, key=3)
 
 
 def copy_figures(name: str, wanted: list[str]) -> None:

@@ -4,63 +4,38 @@ A page that takes over a part of another has two marks, `<!-- from: NAME -->` an
 them is written here.
 """
 
-import csv
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
-from reproduced_figures import one_number, save_results, save_tuning
+import pandas as pd
+from reproduced_figures import metric_of, one_number, save_grid, save_results, save_tuning
+from reproduced_rows import (
+    DOCS,
+    FOLDER,
+    Reproduced,
+    all_reproduced,
+    by,
+    chosen,
+    grid_arguments,
+    lines_of,
+    mean_of,
+    seeds_arguments,
+    tuning_arguments,
+)
 
 from kdlab.claims.statistics import mean_interval
-from kdlab.claims.verdict import claims_in, judge
 from kdlab.config.comparison import DEFAULTS, SHARES
-from kdlab.config.compose import CONFIGS, experiments
-from kdlab.hashing import short_hash
-from kdlab.report.claims import Judged, claims_frame, claims_table
-from kdlab.report.comparison import departures
+from kdlab.report.claims import claims_frame, claims_table
 from kdlab.report.sweep_table import escaped, markdown
 from kdlab.report.tables import Table
-from kdlab.results import Fit, Results, Row
 
-DOCS = Path(__file__).resolve().parent
-FOLDER = DOCS / "reproduction"
 TAKING_OVER = (DOCS.parent / "README.md", DOCS / "experiments.md")
-RUN_FIELDS = ["experiment", "seed", "dataset", "recipe", "code", "commit", "date", "machine", "threads", "precision",
-              "torch", "hours"]  # fmt: skip
-TUNED_FIELDS = ["experiment", "arm", "setting", "seed", "errors", "nll", "n"]
-# What of a config changes no number.
-NO_RECIPE = ("claims", "comparison", "tuning", "reproduction", "question", "figures", "store", "trainer", "evaluation")
 # Verdicts, and how several are told.
 WORDS = {"holds": "hold", "refuted": "refuted", "open": "open", "one draw": "one draw"}
-
-
-class Reproduced(NamedTuple):
-    """An experiment: its config, its runs as `runs.csv` describes them, their results, and the verdicts."""
-
-    name: str
-    config: dict[str, Any]
-    runs: list[dict[str, str]]
-    results: list[Results]
-    judged: list[Judged]
-
-
-def config_of(name: str) -> dict[str, Any]:
-    """Return an experiment's config as it is reproduced, as plain values."""
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        more = OmegaConf.select(compose("train", [f"+experiment={name}"]), "reproduction.more") or []
-        config = compose("train", [f"+experiment={name}", *more])
-    plain: Any = OmegaConf.to_container(config, resolve=True)
-    return plain
-
-
-def recipe_of(name: str) -> str:
-    """Return a hash of all of an experiment's config that its numbers depend on, seeds apart."""
-    return short_hash({key: value for key, value in config_of(name).items() if key not in NO_RECIPE})
 
 
 def write_pages() -> None:
@@ -70,46 +45,22 @@ def write_pages() -> None:
         figures = FOLDER / "figures" / it.name
         figures.mkdir(parents=True, exist_ok=True)
         save_results(it.results, it.config, figures / "errors.png")
-        save_tuning(_lines(FOLDER / "tuning" / f"{it.name}.csv"), figures / "tuning.png")
+        if grid := lines_of(FOLDER / "grids" / f"{it.name}.csv"):
+            save_grid(grid, it.config["reproduction"]["grid"], figures / "grid.png")
+        save_tuning(lines_of(FOLDER / "tuning" / f"{it.name}.csv"), figures / "tuning.png")
     for path, text in pages(found).items():
         path.write_text(text)
 
 
-def all_reproduced() -> list[Reproduced]:
-    """Return all experiments of which there are rows."""
-    return [it for name in experiments() if (it := reproduced(name))]
-
-
 def pages(found: Sequence[Reproduced]) -> dict[Path, str]:
     """Return the text of each page by its path."""
-    parts = {it.name: "\n\n".join([*results_part(it), *tuning_part(it)]) for it in found}
+    parts = {it.name: "\n\n".join([*results_part(it), *grid_part(it), *tuning_part(it)]) for it in found}
     numbers = {f"{it.name}_numbers": markdown(table) for it in found if (table := numbers_table(it))}
     own = {FOLDER / f"{it.name}.md": page(it, parts[it.name]) for it in found}
     claims = claims_frame_of(found).to_csv(index=False, lineterminator="\n")
     front = {FOLDER / "README.md": overview(found), FOLDER / "claims.csv": claims}
     taking = {path: filled(path.read_text(), {**parts, **numbers, "verdicts": verdicts(found)}) for path in TAKING_OVER}
     return own | front | taking
-
-
-def reproduced(name: str) -> Reproduced | None:
-    """Return what is known of an experiment; None where there are no rows."""
-    config = config_of(name)
-    runs = [run for run in _lines(FOLDER / "runs.csv") if run["experiment"] == name]
-    of_seed = defaultdict(list)
-    for line in _lines(FOLDER / "rows" / f"{name}.csv"):
-        of_seed[line.pop("seed")].append(Row(**line | {"value": _number(line["value"]), "n": int(line["n"])}))  # type: ignore[arg-type]
-    results = [_results(run, of_seed[run["seed"]], config) for run in runs if of_seed[run["seed"]]]
-    if not results:
-        return None
-    differs = departures(results[0])
-    judged = [Judged(judge(claim, results), {}, differs) for claim in claims_in(results[0])]
-    return Reproduced(name, config, runs, results, judged)
-
-
-def _results(run: dict[str, str], rows: list[Row], config: dict[str, Any]) -> Results:
-    arms = dict.fromkeys(row.arm for row in rows if row.arm != "bayes")
-    fits = [Fit(arm, f"{arm} {run['seed']}", False, 1, 0.0, 1) for arm in arms]
-    return Results(run["experiment"], run["dataset"], int(run["seed"]), [], config, {}, fits, rows)
 
 
 def results_part(it: Reproduced) -> Iterator[str]:
@@ -141,17 +92,34 @@ def numbers_table(it: Reproduced) -> Table | None:
     return Table("numbers", "", header, rows) if rows else None
 
 
+def grid_part(it: Reproduced) -> Iterator[str]:
+    """Yield one metric of each arm over the values of one key; nothing where none is swept."""
+    lines, grid = lines_of(FOLDER / "grids" / f"{it.name}.csv"), it.config["reproduction"].get("grid")
+    if not (lines and grid):
+        return
+    places = list(dict.fromkeys(line["at"] for line in lines))
+    rows = []
+    for arm, own in by(lines, "arm"):
+        found = {at: _interval([float(line["value"]) for line in some], grid["metric"]) for at, some in by(own, "at")}
+        rows.append([arm, *("; ".join(filter(None, found[at])) if at in found else "" for at in places)])
+    what = metric_of(grid)
+    yield f"{what} over `{grid['key']}`: mean; 95 % interval, seeds {_ranges([int(line['seed']) for line in lines])}."
+    yield _code(f"python -m kdlab.train {' '.join(grid_arguments(it.name, it.config['reproduction']))}")
+    yield markdown(Table("grid", "", ["arm", *places], rows))
+    yield f"![{what} over {grid['key']}, an arm a line](figures/{it.name}/grid.png)"
+
+
 def tuning_part(it: Reproduced) -> Iterator[str]:
     """Yield how the arms' settings were chosen, with the curve; nothing where they were not."""
-    tried = _lines(FOLDER / "tuning" / f"{it.name}.csv")
+    tried = lines_of(FOLDER / "tuning" / f"{it.name}.csv")
     if not tried:
         return
     best = chosen(tried)
     seeds, n = _ranges([int(line["seed"]) for line in tried]), tried[0]["n"]
     settings = list(dict.fromkeys(line["setting"] for line in tried))
     rows = []
-    for arm, lines in _by(tried, "arm"):
-        means = {setting: _mean(own, "errors") for setting, own in _by(lines, "setting")}
+    for arm, lines in by(tried, "arm"):
+        means = {setting: mean_of(own, "errors") for setting, own in by(lines, "setting")}
         cells = {it: f"{means[it]:.4g}" if it in means else "diverged" for it in settings}
         rows.append([arm, *(f"**{cell}**" if it == best[arm] else cell for it, cell in cells.items())])
     yield f"How each arm's settings were chosen: errors on {n} validation samples (seen classes), seed {seeds}."
@@ -161,15 +129,6 @@ def tuning_part(it: Reproduced) -> Iterator[str]:
         yield f"{arm} has another setting: {why}."
     if one_number(settings):
         yield f"![Validation error over the settings that were tried](figures/{it.name}/tuning.png)"
-
-
-def chosen(tried: Sequence[dict[str, str]]) -> dict[str, str]:
-    """Return each arm's setting with the fewest errors on validation, in the mean of seeds; of equals the lower nll."""
-    best = {}
-    for arm, lines in _by(tried, "arm"):
-        scores = {it: (_mean(own, "errors"), _mean(own, "nll")) for it, own in _by(lines, "setting")}
-        best[arm] = min(scores, key=lambda it: scores[it])
-    return best
 
 
 def page(it: Reproduced, body: str) -> str:
@@ -229,8 +188,6 @@ def verdicts(found: Sequence[Reproduced], link: str = "docs/reproduction/") -> s
 
 def claims_frame_of(found: Sequence[Reproduced]) -> Any:
     """Return all verdicts as a frame, the experiment first."""
-    import pandas as pd
-
     frames = [claims_frame(it.judged).assign(experiment=it.name) for it in found if it.judged]
     frame = pd.concat(frames) if frames else claims_frame([]).assign(experiment="")
     return frame[["experiment", *(column for column in frame if column != "experiment")]]
@@ -244,19 +201,6 @@ def filled(text: str, parts: dict[str, str]) -> str:
         return f"<!-- from: {found[1]} -->\n\n{content}\n\n<!-- end -->" if found[1] in parts else found[0]
 
     return re.sub(r"<!-- from: (\w+) -->.*?<!-- end -->", part, text, flags=re.DOTALL)
-
-
-def seeds_arguments(name: str, config: dict[str, Any]) -> list[str]:
-    """Return the arguments that run an experiment over its seeds."""
-    record = config["reproduction"]
-    return [f"+experiment={name}", *(record.get("more") or []), f"seeds={record['seeds']}"]
-
-
-def tuning_arguments(name: str, record: dict[str, Any]) -> list[str]:
-    """Return the arguments that train every arm at each of the candidates."""
-    tried = [f"+every_arm.{key}={','.join(map(str, values))}" for key, values in record["settings"].items()]
-    seeds = f"seed={','.join(map(str, record['seeds']))}"
-    return ["-m", f"+experiment={name}", *(record.get("more") or []), *tried, seeds, "evaluation.splits=[val]"]
 
 
 def _interval(values: Sequence[float], metric: str) -> tuple[str, str]:
@@ -282,25 +226,3 @@ def _ranges(numbers: Sequence[int]) -> str:
 
 def _code(command: str) -> str:
     return f"    {command}"
-
-
-def _by(lines: Sequence[dict[str, str]], key: str) -> list[tuple[str, list[dict[str, str]]]]:
-    found = defaultdict(list)
-    for line in lines:
-        found[line[key]].append(line)
-    return list(found.items())
-
-
-def _mean(lines: Sequence[dict[str, str]], key: str) -> float:
-    return sum(float(line[key]) for line in lines) / len(lines)
-
-
-def _lines(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def _number(text: str) -> float | int:
-    return int(text) if text.lstrip("-").isdecimal() else float(text)

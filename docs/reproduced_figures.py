@@ -44,6 +44,39 @@ def save_tuning(tried: Sequence[Mapping[str, str]], path: Path) -> None:
     path.write_bytes(png(described(figure, f"Lines: validation error over {key}, one for each arm.")))
 
 
+def metric_of(grid: Mapping[str, Any]) -> str:
+    """Return the name of what a grid shows."""
+    classes, correction = grid.get("classes", "all"), grid.get("correction", "none")
+    words = [grid["metric"].replace("_", " ")]
+    words += [f"on {classes} classes"] if classes != "all" else []
+    words += [f"with correction {correction}"] if correction != "none" else []
+    return " ".join(words)
+
+
+@in_style
+def save_grid(lines: Sequence[Mapping[str, str]], grid: Mapping[str, Any], path: Path) -> None:
+    """Draw one metric over one key: a line for each arm, with the 95 % interval of the mean over seeds."""
+    points: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for line in lines:
+        points[line["arm"]][float(line["at"])].append(float(line["value"]))
+    figure = sheet(6.4, 3.6)
+    panel = figure.subplots()
+    for (arm, values), style in zip(points.items(), line_styles(len(points)), strict=True):
+        at = sorted(values)
+        found = [mean_interval(values[it]) for it in at]
+        halves = np.nan_to_num([it.high - it.mean for it in found])
+        panel.errorbar(at, [it.mean for it in found], halves, label=arm, marker="o", markersize=4, capsize=3, **style)
+    panel.set(xlabel=grid["key"], ylabel=metric_of(grid), xscale="log")
+    if grid["metric"] in ("excess_risk", "nll", "error_rate"):
+        panel.set_yscale("log")
+    ticks = sorted({it for values in points.values() for it in values})
+    panel.set_xticks(ticks, [f"{it:g}" for it in ticks])
+    panel.minorticks_off()
+    panel.grid()
+    figure.legend(title="bars: 95 % interval of the mean (t)", loc="outside lower center", ncols=min(len(points), 4))
+    path.write_bytes(png(described(figure, f"Lines: {metric_of(grid)} over {grid['key']}, one for each arm.")))
+
+
 @in_style
 def save_results(results: Sequence[Results], config: Mapping[str, Any], path: Path) -> None:
     """Draw the test error of each arm: a dot for each seed, the mean, and its 95 % interval."""

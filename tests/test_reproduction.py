@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 from hydra import compose, initialize_config_dir
 
-from kdlab.config.compose import CONFIGS
+from kdlab.config.compose import CONFIGS, experiments
 from kdlab.config.read import read
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -18,26 +18,35 @@ STALE = "is stale: run `python docs/reproduce.py --pages`, and commit docs/"
 
 
 @pytest.fixture(scope="module")
-def reproduced() -> Iterator[ModuleType]:
+def scripts() -> Iterator[dict[str, ModuleType]]:
+    """The scripts of docs/, as `python docs/reproduce.py` has them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(DOCS)
-        yield importlib.import_module("reproduced")
+        yield {name: importlib.import_module(name) for name in ("reproduce", "reproduced", "reproduced_rows")}
 
 
 @pytest.fixture(scope="module")
-def reproduce(reproduced) -> ModuleType:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(DOCS)
-        return importlib.import_module("reproduce")
+def reproduce(scripts) -> ModuleType:
+    return scripts["reproduce"]
 
 
 @pytest.fixture(scope="module")
-def found(reproduced) -> list:
-    return reproduced.all_reproduced()
+def reproduced(scripts) -> ModuleType:
+    return scripts["reproduced"]
 
 
-def test_every_experiment_with_claims_is_reproduced_but_the_users_own(reproduced):
-    without = {name for name in reproduced.experiments() if not reproduced.config_of(name)["reproduction"]}
+@pytest.fixture(scope="module")
+def reproduced_rows(scripts) -> ModuleType:
+    return scripts["reproduced_rows"]
+
+
+@pytest.fixture(scope="module")
+def found(reproduced_rows) -> list:
+    return reproduced_rows.all_reproduced()
+
+
+def test_every_experiment_with_claims_is_reproduced_but_the_users_own(reproduced_rows):
+    without = {name for name in experiments() if not reproduced_rows.config_of(name)["reproduction"]}
     assert without == {"compress"}  # on images of one's own
 
 
@@ -54,16 +63,16 @@ def test_each_figure_that_a_page_shows_is_there(found, reproduced):
             assert (path.parent / name).is_file(), f"{path} shows {name}"
 
 
-def test_each_arm_has_the_setting_that_was_best_on_validation(reproduced):
+def test_each_arm_has_the_setting_that_was_best_on_validation(reproduced_rows):
     tuned = sorted((DOCS / "reproduction" / "tuning").glob("*.csv"))
     assert tuned
     for path in tuned:
         name = path.stem
         with path.open(newline="") as file:
-            best = reproduced.chosen(list(csv.DictReader(file)))
+            best = reproduced_rows.chosen(list(csv.DictReader(file)))
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
             recipes = read(compose("train", [f"+experiment={name}"])).recipes
-        apart = reproduced.config_of(name)["tuning"].get("exceptions") or {}
+        apart = reproduced_rows.config_of(name)["tuning"].get("exceptions") or {}
         for arm, setting in ((arm, setting) for arm, setting in best.items() if arm not in apart):
             for part in setting.split():
                 key, _, value = part.partition("=")
@@ -74,19 +83,19 @@ def test_each_arm_has_the_setting_that_was_best_on_validation(reproduced):
 
 
 def test_a_real_reproduction_goes_on_and_adds_its_seeds_to_those_that_are_there(
-    reproduce, reproduced, tmp_path, monkeypatch
+    reproduce, reproduced, reproduced_rows, tmp_path, monkeypatch
 ):
-    for it in (reproduce, reproduced):
+    for it in (reproduce, reproduced, reproduced_rows):
         monkeypatch.setattr(it, "FOLDER", tmp_path / "reproduction")
     monkeypatch.chdir(tmp_path)
-    config = reproduced.config_of("blobs_unseen")
+    config = reproduced_rows.config_of("blobs_unseen")
     for seeds in (1, 2):
         config["reproduction"] = {"seeds": seeds, "hours": 1, "more": ["+debug=tiny"]}
         reproduce.reproduce("blobs_unseen", config)
     with (tmp_path / "reproduction" / "rows" / "blobs_unseen.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["seed"] for row in rows} == {"0", "1"}
-    found = reproduced.reproduced("blobs_unseen")
+    found = reproduced_rows.reproduced("blobs_unseen")
     run = next((tmp_path / "outputs/reproduction/blobs_unseen/seeds").glob("1/results.json"))
     kept = next(it for it in found.results if it.seed == 1)
     real = reproduce.read(run)
@@ -102,7 +111,7 @@ def test_lines_of_the_same_seed_take_each_others_place_and_others_stay(reproduce
     assert path.read_text().splitlines() == ["seed,value", "2,5", "2,6", "10,1"]
 
 
-def test_the_best_setting_has_the_fewest_errors_in_the_mean_of_its_seeds_and_of_equals_the_lower_nll(reproduced):
+def test_the_best_setting_has_the_fewest_errors_in_the_mean_of_its_seeds_and_of_equals_the_lower_nll(reproduced_rows):
     def line(arm: str, setting: str, errors: int, nll: float, seed: int = 0) -> dict[str, str]:
         return {"arm": arm, "setting": setting, "seed": str(seed), "errors": str(errors), "nll": str(nll)}
 
@@ -111,21 +120,22 @@ def test_the_best_setting_has_the_fewest_errors_in_the_mean_of_its_seeds_and_of_
         line("a", "lr=2", 12, 0.5), line("a", "lr=2", 12, 0.5, 1),
         line("b", "lr=1", 10, 0.5), line("b", "lr=2", 10, 0.4),
     ]  # fmt: skip
-    assert reproduced.chosen(tried) == {"a": "lr=2", "b": "lr=2"}
+    assert reproduced_rows.chosen(tried) == {"a": "lr=2", "b": "lr=2"}
 
 
 # Numbers of words and of sentences: not results.
 PLAIN = {str(number) for number in range(13)} | {"100"}
 
 
-def test_every_number_in_the_reading_is_one_that_a_command_wrote(reproduced, found):
+def test_every_number_in_the_reading_is_one_that_a_command_wrote():
     text = (DOCS / "experiments.md").read_text()
     text = re.sub(r"<!-- from: (\w+) -->.*?<!-- end -->", "", text, flags=re.DOTALL)
     for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
         name = section.partition("\n")[0].strip()
         if not (CONFIGS / "experiment" / f"{name}.yaml").exists():
             continue
-        known = _numbers((DOCS / "reproduction" / f"{name}.md").read_text())
+        page = DOCS / "reproduction" / f"{name}.md"
+        known = _numbers(page.read_text()) if page.exists() else set()
         known |= _numbers((CONFIGS / "experiment" / f"{name}.yaml").read_text()) | PLAIN
         prose = re.sub(r"^With one rate for all arms.*?(?:\n\n|\Z)", "", section, flags=re.MULTILINE | re.DOTALL)
         prose = re.sub(r"^    .*$|!\[.*?\]\(.*?\)|`[^`]*`", "", prose, flags=re.MULTILINE)

@@ -9,11 +9,12 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kdlab.config.comparison import key_problems
+from kdlab.config.comparison import key_problems, selection_problems
 from kdlab.limits import integer, is_integer, positive, shown
 
 TUNING_KEYS = ("settings", "seeds", "arms", "more", "exceptions")
-REPRODUCTION_KEYS = ("seeds", "hours", "more", "note", "figures")
+REPRODUCTION_KEYS = ("seeds", "hours", "more", "note", "figures", "grid")
+GRID_KEYS = ("key", "values", "seeds", "metric", "classes", "correction")
 
 
 def tuning_problems(tuning: Any) -> Iterator[str]:
@@ -53,8 +54,24 @@ def reproduction_problems(reproduction: Any) -> Iterator[str]:
     seeds, hours = reproduction.get("seeds", 1), reproduction.get("hours", 1)
     yield from integer("reproduction.seeds", seeds)
     yield from positive("reproduction.hours", hours)
+    yield from _grid_problems(reproduction.get("grid"))
     for key in ("more", "figures"):
         yield from _words(f"reproduction.{key}", reproduction.get(key))
+
+
+def _grid_problems(grid: Any) -> Iterator[str]:
+    """Yield what is wrong with the one key that is swept besides the seeds; None is none."""
+    if grid is None:
+        return
+    if not isinstance(grid, dict):
+        yield f"reproduction.grid={shown(grid)}: must be a mapping with the keys {', '.join(GRID_KEYS)}"
+        return
+    yield from key_problems("reproduction.grid", grid, GRID_KEYS, ("key", "values", "seeds", "metric"))
+    yield from integer("reproduction.grid.seeds", grid.get("seeds", 1))
+    if not isinstance(grid.get("values", []), list):
+        yield f"reproduction.grid.values={shown(grid['values'])}: must be the values of the key, a list"
+    chosen = {key: grid[key] for key in ("metric", "classes", "correction") if key in grid}
+    yield from selection_problems("reproduction.grid", chosen)
 
 
 def tried_settings(config: Mapping[str, Any], arm: str) -> int:

@@ -72,6 +72,8 @@ def test_a_wrong_record_of_tuning_is_refused_by_its_key(tuning, problem):
         ({"seeds": 0, "hours": 1}, "reproduction.seeds=0: must be an integer of at least 1"),
         ({"seeds": 5, "hours": 0}, "reproduction.hours=0: must be a finite number above 0"),
         ({"seeds": 5}, "reproduction.hours: is missing"),
+        ({"seeds": 5, "hours": 1, "grid": 3}, "reproduction.grid=3: must be a mapping"),
+        ({"seeds": 5, "hours": 1, "grid": {"key": "seed"}}, "reproduction.grid.values: is missing"),
         ({"seeds": 5, "hours": 1, "more": [1]}, "reproduction.more=[1]: must be a list"),
     ],
 )

@@ -1,0 +1,130 @@
+"""What docs/reproduction/ holds of an experiment: its runs, rows and tried settings, read from the committed files."""
+
+import csv
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from kdlab.claims.verdict import claims_in, judge
+from kdlab.config.compose import CONFIGS, experiments
+from kdlab.hashing import short_hash
+from kdlab.report.claims import Judged
+from kdlab.report.comparison import departures
+from kdlab.results import Fit, Results, Row
+
+DOCS = Path(__file__).resolve().parent
+FOLDER = DOCS / "reproduction"
+RUN_FIELDS = ["experiment", "seed", "dataset", "recipe", "code", "commit", "date", "machine", "threads", "precision",
+              "torch", "hours"]  # fmt: skip
+GRID_FIELDS = ["at", "seed", "arm", "value"]
+TUNED_FIELDS = ["experiment", "arm", "setting", "seed", "errors", "nll", "n"]
+# What of a config changes no number.
+NO_RECIPE = ("claims", "comparison", "tuning", "reproduction", "question", "figures", "store", "trainer", "evaluation")
+
+
+class Reproduced(NamedTuple):
+    """An experiment: its config, its runs as `runs.csv` describes them, their results, and the verdicts."""
+
+    name: str
+    config: dict[str, Any]
+    runs: list[dict[str, str]]
+    results: list[Results]
+    judged: list[Judged]
+
+
+def config_of(name: str) -> dict[str, Any]:
+    """Return an experiment's config as it is reproduced, as plain values."""
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        more = OmegaConf.select(compose("train", [f"+experiment={name}"]), "reproduction.more") or []
+        config = compose("train", [f"+experiment={name}", *more])
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    return plain
+
+
+def recipe_of(name: str) -> str:
+    """Return a hash of all of an experiment's config that its numbers depend on, seeds apart."""
+    return short_hash({key: value for key, value in config_of(name).items() if key not in NO_RECIPE})
+
+
+def all_reproduced() -> list[Reproduced]:
+    """Return all experiments of which there are rows."""
+    return [it for name in experiments() if (it := reproduced(name))]
+
+
+def reproduced(name: str) -> Reproduced | None:
+    """Return what is known of an experiment; None where there are no rows."""
+    config = config_of(name)
+    runs = [run for run in lines_of(FOLDER / "runs.csv") if run["experiment"] == name]
+    of_seed = defaultdict(list)
+    for line in lines_of(FOLDER / "rows" / f"{name}.csv"):
+        of_seed[line.pop("seed")].append(Row(**line | {"value": _number(line["value"]), "n": int(line["n"])}))  # type: ignore[arg-type]
+    results = [_results(run, of_seed[run["seed"]], config) for run in runs if of_seed[run["seed"]]]
+    if not results:
+        return None
+    differs = departures(results[0])
+    judged = [Judged(judge(claim, results), {}, differs) for claim in claims_in(results[0])]
+    return Reproduced(name, config, runs, results, judged)
+
+
+def _results(run: dict[str, str], rows: list[Row], config: dict[str, Any]) -> Results:
+    arms = dict.fromkeys(row.arm for row in rows if row.arm != "bayes")
+    fits = [Fit(arm, f"{arm} {run['seed']}", False, 1, 0.0, 1) for arm in arms]
+    return Results(run["experiment"], run["dataset"], int(run["seed"]), [], config, {}, fits, rows)
+
+
+def chosen(tried: Sequence[dict[str, str]]) -> dict[str, str]:
+    """Return each arm's setting with the fewest errors on validation, in the mean of seeds; of equals the lower nll."""
+    best = {}
+    for arm, lines in by(tried, "arm"):
+        scores = {it: (mean_of(own, "errors"), mean_of(own, "nll")) for it, own in by(lines, "setting")}
+        best[arm] = min(scores, key=lambda it: scores[it])
+    return best
+
+
+def seeds_arguments(name: str, config: dict[str, Any]) -> list[str]:
+    """Return the arguments that run an experiment over its seeds."""
+    record = config["reproduction"]
+    return [f"+experiment={name}", *(record.get("more") or []), f"seeds={record['seeds']}"]
+
+
+def grid_arguments(name: str, record: dict[str, Any]) -> list[str]:
+    """Return the arguments that run an experiment over the values of its grid's key."""
+    grid = record["grid"]
+    values = ",".join(map(str, grid["values"]))
+    return [f"+experiment={name}", *(record.get("more") or []), f"{grid['key']}={values}", f"seeds={grid['seeds']}"]
+
+
+def tuning_arguments(name: str, record: dict[str, Any]) -> list[str]:
+    """Return the arguments that train every arm at each of the candidates."""
+    tried = [f"+every_arm.{key}={','.join(map(str, values))}" for key, values in record["settings"].items()]
+    seeds = f"seed={','.join(map(str, record['seeds']))}"
+    return ["-m", f"+experiment={name}", *(record.get("more") or []), *tried, seeds, "evaluation.splits=[val]"]
+
+
+def by(lines: Sequence[dict[str, str]], key: str) -> list[tuple[str, list[dict[str, str]]]]:
+    """Return the lines of each value of a key, in the order in which the values come."""
+    found = defaultdict(list)
+    for line in lines:
+        found[line[key]].append(line)
+    return list(found.items())
+
+
+def mean_of(lines: Sequence[dict[str, str]], key: str) -> float:
+    """Return the mean of a number of the lines."""
+    return sum(float(line[key]) for line in lines) / len(lines)
+
+
+def lines_of(path: Path) -> list[dict[str, str]]:
+    """Return the lines of a CSV file by the names of their columns; none where there is no file."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _number(text: str) -> float | int:
+    return int(text) if text.lstrip("-").isdecimal() else float(text)
