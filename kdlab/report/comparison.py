@@ -4,12 +4,15 @@ A published number stands beside a run's own only where the run did what the sou
 config that `about` states.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from kdlab.claims.statistics import mean_interval
 from kdlab.config.comparison import DEFAULTS, SHARES, comparison_problems, value_at
 from kdlab.files import write_csv
+from kdlab.report.averages import different_fits
 from kdlab.report.rows import GROUPS
 from kdlab.report.tables import Table, per_cent
 from kdlab.results import InvalidResults, Results
@@ -127,11 +130,47 @@ def _plain(value: float | None) -> float | str:
 
 def comparison_table(results: Results, lines: list[Line]) -> Table:
     """Return the lines as a table; the caption names the source, and says why its values are left out."""
-    caption = f"source: {results.config['comparison']['source']}"
-    if why := left_out(results):
-        caption += f"; its figures are left out: they are {why}"
     rows = [[line.show, written(line.source, line.metric), written(line.kdlab, line.metric)] for line in lines]
-    return Table("comparison", caption, ["what", "source", "kdlab"], rows)
+    return Table("comparison", _caption(results), ["what", "source", "kdlab"], rows)
+
+
+def comparison_over_seeds(several: Sequence[Results]) -> Table | None:
+    """Return the comparison of runs that differ in their seeds alone; None without one.
+
+    kdlab's figures are means over the n different fits, ± half of their 95 % intervals.
+
+    Raises:
+        InvalidResults: as `comparison_lines` does.
+    """
+    different = different_fits(several)
+    values: dict[Line, list[float]] = {}
+    for number, results in enumerate(several):
+        for line in comparison_lines(results):
+            found = values.setdefault(line._replace(kdlab=None), [])
+            if line.kdlab is not None and number in different.get(line.arm, ()):
+                found.append(line.kdlab)
+    rows = [
+        [line.show, written(line.source, line.metric), _mean(found, line.metric), str(len(found))]
+        for line, found in values.items()
+    ]
+    if not rows:
+        return None
+    caption = f"kdlab: mean ± half of its 95 % interval (t) over n fits (seeds); {_caption(several[0])}"
+    return Table("comparison", caption, ["what", "source", "kdlab", "n"], rows)
+
+
+def _mean(values: Sequence[float], metric: str) -> str:
+    if not values:
+        return ""
+    mean, low, _ = mean_interval(values)
+    if metric in SHARES:
+        return per_cent(mean, mean - low)
+    return written(mean, metric) if math.isnan(low) else f"{mean:,.1f} ± {mean - low:,.1f}"
+
+
+def _caption(results: Results) -> str:
+    caption, why = f"source: {results.config['comparison']['source']}", left_out(results)
+    return f"{caption}; its figures are left out: they are {why}" if why else caption
 
 
 def written(value: float | None, metric: str) -> str:

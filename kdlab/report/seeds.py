@@ -11,6 +11,7 @@ from PIL import Image
 
 from kdlab.config.experiment import TARGETS
 from kdlab.report.collection import Collection
+from kdlab.report.comparison import comparison_over_seeds
 from kdlab.report.figures.drawing import DPI
 from kdlab.report.findings import finding
 from kdlab.report.numbers import class_names_of, held_out_of
@@ -49,6 +50,7 @@ def seeds_section(collection: Collection, folder: Path) -> dict[str, Any]:
     return {
         "names": names,
         "finding": finding(results),
+        "comparison": comparison_over_seeds(results),
         "notes": [f"{name}: {note}" for name, it in zip(names, results, strict=True) for note in it.notes],
         "per_class": per_class_table(results, class_names_of(results), held_out_of(results)),
         "first": first_seed(collection.runs[0], names[0], folder),

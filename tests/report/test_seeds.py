@@ -18,6 +18,7 @@ from kdlab.curves import write_curves
 from kdlab.measure.confusion import write_confusion
 from kdlab.report import accuracy_curves, collect, error_counts, finding, loss_curves, per_class_accuracy, write_report
 from kdlab.report.averages import INTERVAL, averaged
+from kdlab.report.comparison import comparison_over_seeds
 from kdlab.report.figures.numbers import figures_of_numbers
 from kdlab.report.sweep import status_lines
 from kdlab.results import Fit, Inputs, Results, Row, read, write
@@ -213,6 +214,33 @@ def test_a_hundred_classes_are_drawn_too(tmp_path):
     assert page.stat().st_size < 3e6
 
 
+# The comparison with a source.
+
+COMPARISON = {
+    "source": "somebody", "dataset": "mine",
+    "rows": [
+        {"show": "its errors", "arm": "student", "metric": "errors", "source": 12},
+        {"show": "its teacher's accuracy", "arm": "teacher", "metric": "accuracy", "source": 0.5},
+    ],
+}  # fmt: skip
+
+
+def test_published_figures_stand_beside_means_over_the_different_fits():
+    table = comparison_over_seeds([of_seed(seed, comparison=COMPARISON) for seed in range(3)])
+    assert table.caption == "kdlab: mean ± half of its 95 % interval (t) over n fits (seeds); source: somebody"
+    assert [list(row) for row in table.rows] == [
+        ["its errors", "12", f"14.0 ± {HALF:.1f}", "3"], ["its teacher's accuracy", "50.00 %", "99.00 %", "1"],
+    ]  # fmt: skip
+    assert comparison_over_seeds([of_seed(seed, comparison=None) for seed in range(3)]) is None
+
+
+def test_where_the_runs_did_not_do_what_the_source_did_its_figures_are_left_out():
+    other = COMPARISON | {"dataset": "mnist"}
+    table = comparison_over_seeds([of_seed(seed, comparison=other) for seed in range(3)])
+    assert table.caption.endswith("its figures are left out: they are for mnist, and this run is on mine")
+    assert [row[1] for row in table.rows] == ["", ""]
+
+
 # Which sweeps.
 
 
@@ -282,6 +310,7 @@ def test_the_end_of_a_sweep_over_seeds_draws_the_first_seeds_page_and_shows_its_
         "softened_targets", "target_entropy", "class_similarity", "dark_knowledge_distilled", "misclassified_distilled",
     }  # fmt: skip
     assert '<a href="0/report.html">' in page
+    assert '<table id="comparison">' in page
     captions = re.findall("<figcaption>(.*?)</figcaption>", page)
     assert "Entropy of the soft targets over the temperature, on the test samples (seed 3)" in captions
     assert "Accuracy on each class of the test samples, means over 2 seeds" in captions
