@@ -91,7 +91,7 @@ def page() -> str:
             # Before the students: the comment of student.targets speaks of "the loss above".
             *map(_group, ("data", "loss")),
             _section("The teacher", [*keys_below("teacher"), "teachers"]),
-            _section("The students", [*keys_below("student"), "arms"]),
+            _section("The students", [*keys_below("student"), "arms", "every_arm"]),
             *map(_group, ("model", "augment", "optimizer", "schedule", "trainer", "store")),
             _section("Evaluation", keys_below("evaluation")),
             *map(_addition, added()),

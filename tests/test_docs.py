@@ -19,11 +19,15 @@ from PIL import Image
 
 from kdlab.config.comparison import METRICS
 from kdlab.config.compose import CONFIGS
+from kdlab.config.seeds import written_out
 from kdlab.config.structure import TOP_KEYS
 from kdlab.results import Fit, Inputs, Results, Row
 
 DOCS = Path(__file__).parent.parent / "docs"
-PAGES = ("../README.md", "config.md", "data.md", "decisions.md", "results.md")
+PAGES = (
+    "../README.md", "config.md", "data.md", "decisions.md", "experiments.md", "reproduction/README.md", "results.md",
+    "sweeps.md",
+)  # fmt: skip
 
 
 def text_of(page: str) -> str:
@@ -105,7 +109,7 @@ def points(words: list[str]) -> list[list[str]]:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_of_the_page_can_be_composed(page):
     for line in re.findall(r"^(?: {4})?python -m kdlab\.train (.*)$", unbroken(text_of(page)), re.MULTILINE):
-        words = [word for word in shlex.split(line, comments=True) if word != "-m"]
+        words = [word for word in written_out(shlex.split(line, comments=True)) if word not in ("-m", "…")]
         for point in points(words):
             composed(*point)
 
