@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 SUMS = "SHA256SUMS"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -72,7 +74,8 @@ def write_json(content: Any, path: Path) -> None:
     Raises:
         ValueError: when a number is not finite.
     """
-    write_text(json.dumps(content, indent=1, allow_nan=False), path)
+    text = json.dumps(content, allow_nan=False)
+    write_text(msgspec.json.format(text, indent=1), path)  # json indents at a tenth of the speed
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

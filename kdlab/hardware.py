@@ -2,6 +2,7 @@
 
 import os
 import platform
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -83,8 +84,13 @@ def environment(hardware: Hardware) -> dict[str, str | int]:
         "cores": os.cpu_count() or 1,
         "platform": platform.platform(),
         "python": platform.python_version(),
-        **{name: version(name) for name in ("torch", "torchvision", "lightning")},
+        **_versions(),
     }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("torch", "torchvision", "lightning")}
 
 
 def _gpu_software() -> dict[str, str | int]:
@@ -98,6 +104,7 @@ def _gpu_software() -> dict[str, str | int]:
     }
 
 
+@cache
 def _cpu_name() -> str:
     try:
         with open("/proc/cpuinfo") as lines:

@@ -20,10 +20,15 @@ LONGEST = 4000
 
 
 class Outcome(NamedTuple):
-    """A status (`reused` if nothing had to be trained) and, for a failure, its reason in at most LONGEST characters."""
+    """A status (`reused` if nothing had to be trained) and, for a failure, its reason in at most LONGEST characters.
+
+    `spent`: whether something was trained in the point's process, or may have been. Training may leave memory and
+    state, so that the process takes no further point.
+    """
 
     status: Literal["trained", "reused", "failed"]
     message: str = ""
+    spent: bool = True
 
 
 def mark_failed(folder: Path, message: str) -> None:

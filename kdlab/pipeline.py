@@ -13,7 +13,7 @@ from filelock import FileLock
 from hydra.utils import instantiate
 
 from kdlab import hardware
-from kdlab.config.compose import ComposedConfig, as_yaml
+from kdlab.config.compose import ComposedConfig
 from kdlab.config.experiment import TEACHER, Experiment, StoreSettings, TeacherRecipe
 from kdlab.config.read import known
 from kdlab.config.read import read as read_config
@@ -31,7 +31,7 @@ from kdlab.fits.trained import Trained
 from kdlab.hashing import code_hash
 from kdlab.measure.confusion import write_confusion
 from kdlab.measure.cost import cost_rows
-from kdlab.measure.networks import Measured, measure_networks
+from kdlab.measure.networks import Measured, measure_networks, splits_of
 from kdlab.outcome import stage
 from kdlab.report import comparison_lines, write_comparison
 from kdlab.report.run import illustrate
@@ -48,11 +48,15 @@ log = logging.getLogger(__name__)
 
 
 class Ended(NamedTuple):
-    """What a run ends with: its results, its page if it has one, and whether anything had to be trained for them."""
+    """What a run ends with: its results, its page if it has one, and whether anything had to be trained for them.
+
+    `spent` says whether that was done in this process, and not ahead by another.
+    """
 
     results: Results
     page: Path | None
     trained: bool
+    spent: bool
 
 
 def run(
@@ -149,13 +153,14 @@ def _run(experiment: Experiment, context: Context, command: str) -> Ended:
     page = context.folder / PAGE
     earlier = _finished(experiment, plans, context)
     if earlier and (page.exists() or not with_page):
-        return Ended(earlier, page if page.exists() else None, trained=False)
+        return Ended(earlier, page if page.exists() else None, trained=False, spent=False)
     with stage("plan"):
         planned = _planned(experiment, plans, context, command)
     page.unlink(missing_ok=True)
     remove_scratch(context.folder)
     _announce(experiment, context)
 
+    spent = not all(plan.given or (context.store and context.store.has(plan.key)) for plan in plans.values())
     fits, failed = _obtained(experiment, plans, context)
     with stage("evaluation"):
         measured = measure_networks(context, fits, experiment.evaluation, experiment.claims)
@@ -172,7 +177,8 @@ def _run(experiment: Experiment, context: Context, command: str) -> Ended:
     with stage("results"):
         _write(plans, fits, measured, results, context)
     drawn = with_page and _drawn(context, fits, measured, results)
-    return Ended(results, page if drawn else None, trained=not all(fit.reused for fit in results.fits))
+    trained = not all(fit.reused for fit in results.fits)
+    return Ended(results, page if drawn else None, trained=trained, spent=spent)
 
 
 def _obtained(
@@ -185,8 +191,9 @@ def _obtained(
     """
     trained: dict[str, Trained] = {}
     failed: dict[str, str] = {}
+    measured_on = splits_of(experiment.evaluation, experiment.recipes.values(), context.data)
     for names in generations(experiment.recipes):
-        found, not_found = obtain([plans[name] for name in names], context, trained)
+        found, not_found = obtain([plans[name] for name in names], context, trained, measured_on=measured_on)
         trained |= found
         failed |= not_found
     context.forget_teachers()
@@ -209,9 +216,7 @@ def _write(
     for name in fits:
         with context.locked(plans[name].key, name):
             board = context.board(name, plans[name].key)
-            log_outcome(
-                board, hyperparameters(plans[name], results), outcome(name, results), as_yaml(plans[name].contents)
-            )
+            log_outcome(board, hyperparameters(plans[name], results), outcome(name, results), plans[name].contents)
     write(results, folder / "results.json")
 
 

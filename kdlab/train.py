@@ -43,7 +43,7 @@ def main(config: ComposedConfig) -> Outcome:
         if sweep is None:
             print_run(ended.results, ended.page, folder)
         if not ended.results.failed:
-            return Outcome("trained" if ended.trained else "reused")
+            return Outcome("trained" if ended.trained else "reused", spent=ended.spent)
         failure = "\n".join(ended.results.failed.values())
         log.error("%s", failure)
     except KdlabError as error:

@@ -13,7 +13,8 @@ from kdlab.store import Store
 GRID = (
     "-m", "+experiment=dark_knowledge", "data=digits", "data.passes_per_epoch=1", "trainer=cpu",
     "model@teacher.net=mlp_64", "model@student.net=mlp_30", "teacher.max_epochs=2", "student.max_epochs=2",
-    "loss.temperature=1,4", "loss.alpha=0.1,0.9", "optimizer.lr=0.01,0.05", "seed=0,1", "hydra.launcher.slots=2",
+    "loss.temperature=1,4", "loss.alpha=0.1,0.9", "+every_arm.optimizer.lr=0.01,0.05", "seed=0,1",
+    "hydra.launcher.slots=2",
 )  # fmt: skip
 POINTS, TEACHERS, BASELINES = 2 * 2 * 2 * 2, 2, 2 * 2
 
@@ -52,7 +53,9 @@ def test_it_ends_with_a_report(first, folder):
     with (sweep_of(folder) / "report" / "fits.csv").open(newline="") as file:
         fits = list(csv.DictReader(file))
     distilled = [fit for fit in fits if fit["arm"] == "distilled"]
-    swept = {(fit["loss.temperature"], fit["loss.alpha"], fit["optimizer.lr"], fit["seed"]) for fit in distilled}
+    swept = {
+        (fit["loss.temperature"], fit["loss.alpha"], fit["every_arm.optimizer.lr"], fit["seed"]) for fit in distilled
+    }
     assert len(swept) == POINTS == len(fits) - TEACHERS - BASELINES
 
 

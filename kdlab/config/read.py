@@ -1,6 +1,6 @@
 """A composed config → an `Experiment`, or one `ConfigError` with every problem, before anything is read or trained."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -46,12 +46,30 @@ def read(config: DictConfig, data: ClassificationData | None = None, *, in_sweep
     if data is not None:
         plain = filled_in(plain, data)
     recipes = recipes_of(plain, problems)
-    for path, part, value in parts_of(plain, recipes):
-        if path not in wrong:
+    parts = [(path, part, value) for path, part, value in parts_of(plain, recipes) if path not in wrong]
+    if data is None or not in_sweep:
+        for path, part, value in parts:
             check_part(path, part, value, data, problems)
+    else:
+        problems += _part_problems(parts, plain["data"], data)
     if data is None or problems:
         raise ConfigError(list(dict.fromkeys(problems)))
     return _experiment(plain, recipes, data, problems)
+
+
+# Parts of recipes that were found sound in this process, with the data set for which they were.
+_sound: set[str] = set()
+
+
+def _part_problems(parts: Iterable[tuple[str, str, Any]], node: Node, data: ClassificationData) -> Iterator[str]:
+    """Yield what is wrong with parts of recipes; what an earlier point of the sweep had too is not checked again."""
+    checked_for = (type(data), node, data.input_shape, list(data.class_names))
+    for path, part, value in parts:
+        if (what := repr((part, value, checked_for))) not in _sound:
+            found: list[str] = []
+            check_part(path, part, value, data, found)
+            yield from found
+            _sound.update([] if found else [what])
 
 
 def known(plain: Plain, data: ClassificationData) -> Experiment:

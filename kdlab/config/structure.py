@@ -47,9 +47,11 @@ def plain_values(config: DictConfig) -> dict[str, Any]:
     if missing := [f"{key}: is missing" for key in TOP_KEYS if key not in list(config)]:
         raise ConfigError(missing)
     plain = resolved_values(config)
-    # As written first: what other keys take over by interpolation is told once, under the key that it was given for.
-    problems = [*_impossible("", OmegaConf.to_container(config))] or [*_impossible("", plain)] or [*_problems(plain)]
+    problems = [*_impossible("", plain)]
     if problems:
+        # As written: what other keys take over by interpolation is told once, under the key that it was given for.
+        problems = [*_impossible("", OmegaConf.to_container(config))] or problems
+    if problems := problems or [*_problems(plain)]:
         raise ConfigError(list(dict.fromkeys(problems)))
     return plain
 

@@ -1,15 +1,22 @@
 """A fit's TensorBoard files: its curve, its config, and its hyperparameters with what they led to."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
+from torch.utils.tensorboard.summary import hparams, scalar, text
 
+from kdlab.config.compose import as_yaml
 from kdlab.config.experiment import StudentRecipe
 from kdlab.curves import Point
+from kdlab.files import whole
 from kdlab.fits.plan import Plan
+from kdlab.hashing import short_hash
 from kdlab.results import Results
 
 Value = str | int | float | bool
@@ -22,9 +29,7 @@ def replay(curve: Sequence[Point], board: Path) -> None:
     if (board / WHOLE).exists():
         return
     shutil.rmtree(board, ignore_errors=True)
-    with SummaryWriter(str(board)) as writer:
-        for epoch, figure, value in curve:
-            writer.add_scalar(figure, value, epoch)
+    _write(board, "replayed", [(scalar(figure, value), epoch) for epoch, figure, value in curve])
     mark_whole(board)
 
 
@@ -62,21 +67,35 @@ def outcome(arm: str, results: Results) -> dict[str, float]:
     return {name: row.value for name, row in found.items() if row}
 
 
-def log_outcome(board: Path, hyperparameters: Mapping[str, Value], metrics: Mapping[str, float], config: str) -> None:
-    """Write the fit's line of the HParams tab and its config as text beside its curve; replace earlier ones.
+def log_outcome(
+    board: Path, hyperparameters: Mapping[str, Value], metrics: Mapping[str, float], config: Mapping[str, Any]
+) -> None:
+    """Write the fit's line of the HParams tab and its config as text beside its curve; replace others.
 
     Without a list of columns TensorBoard makes one from all lines. It would take a list from the first line that it
     finds, and a baseline's has no temperature.
     """
-    for earlier in board.glob(f"*{HPARAMS}"):
-        earlier.unlink()
+    name = f"{short_hash([hyperparameters, metrics, config])}{HPARAMS}"
+    earlier = [*board.glob(f"*{HPARAMS}*")]
+    if len(earlier) == 1 and earlier[0].name.endswith(name):  # by another point of the sweep
+        return
+    for path in earlier:
+        path.unlink()
     _, *session = hparams(dict(hyperparameters), dict(metrics))
-    with SummaryWriter(str(board), filename_suffix=HPARAMS) as writer:
-        for summary in session:
-            writer.file_writer.add_summary(summary)
-        for name, value in metrics.items():
-            writer.add_scalar(name, value)
-        writer.add_text("config", as_code(config))
+    session += [scalar(metric, value) for metric, value in metrics.items()]
+    session.append(text("config", as_code(as_yaml(config))))
+    _write(board, name, [(summary, None) for summary in session])
+
+
+def _write(board: Path, name: str, summaries: Iterable[tuple[Summary, int | None]]) -> None:
+    """Write summaries with their steps as one event file, at once: a writer of TensorBoard's starts a thread."""
+    board.mkdir(parents=True, exist_ok=True)
+    now = time.time()
+    events = [Event(wall_time=now, file_version="brain.Event:2")]
+    events += [Event(wall_time=now, step=step, summary=summary) for summary, step in summaries]
+    with whole(board / f"events.out.tfevents.{now:.0f}.{name}", sync=False) as scratch, scratch.open("wb") as file:
+        for event in events:
+            RecordWriter(file).write(event.SerializeToString())
 
 
 def as_code(text: str) -> str:

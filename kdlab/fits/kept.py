@@ -6,15 +6,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from safetensors.torch import save_file
+
 from kdlab.curves import Point, write_curve
 from kdlab.files import write_json
 from kdlab.fits import weights
+from kdlab.fits.measured import Logits
 from kdlab.fits.plan import Plan
 from kdlab.fits.trained import Trained
 from kdlab.fits.weights import CheckpointError
 from kdlab.hashing import short_hash
 from kdlab.results import Fit
-from kdlab.store import Entry, Store
+from kdlab.store import Entry, Store, logits_file
 
 # Beside a stack's checkpoint: the keys of its fits.
 STACK = "stack.json"
@@ -33,8 +36,8 @@ def intact(plan: Plan, store: Store) -> Entry | None:
     return entry
 
 
-def keep(plan: Plan, fit: Trained, store: Store) -> None:
-    """Publish a trained fit in the store. The caller holds the lock."""
+def keep(plan: Plan, fit: Trained, store: Store, logits: Logits) -> None:
+    """Publish a trained fit, with logits for some samples, in the store. The caller holds the lock."""
     metrics = {
         "arm": plan.name,
         "dataset": plan.data.name,
@@ -49,6 +52,8 @@ def keep(plan: Plan, fit: Trained, store: Store) -> None:
         write_json(plan.contents, folder / "config.json")
         write_json(metrics, folder / "metrics.json")
         write_curve(fit.curve, folder / "curves.csv")
+        for of, values in logits.items():
+            save_file({"logits": values}, folder / logits_file(of))
 
 
 def note_stack(keys: Sequence[str], checkpoint: Path) -> None:

@@ -12,6 +12,7 @@ from kdlab.fits import weights
 from kdlab.fits.boards import replay
 from kdlab.fits.context import Context
 from kdlab.fits.kept import intact, interrupted_stacks, keep, stack_key, trained
+from kdlab.fits.measured import Logits, logits_of_all
 from kdlab.fits.plan import Plan
 from kdlab.fits.stackable import stacks
 from kdlab.fits.train import Task, train, train_stack
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 def obtain(
-    plans: Sequence[Plan], context: Context, earlier: Mapping[str, Trained]
+    plans: Sequence[Plan], context: Context, earlier: Mapping[str, Trained], *, measured_on: Sequence[str] = ()
 ) -> tuple[dict[str, Trained], dict[str, str]]:
     """Return the planned fits of a run by name, with their weights in its folder; and why others failed.
 
@@ -30,6 +31,7 @@ def obtain(
         plans: of fits whose teachers are in `earlier`, unless they failed.
         context: what all fits of the run share.
         earlier: the finished fits by name.
+        measured_on: see `obtain_all`.
 
     Raises:
         DiskFull: when there is no room for a file.
@@ -37,7 +39,8 @@ def obtain(
     """
     found: dict[str, Trained] = {}
     failed: dict[str, str] = {}
-    for plan, result in zip(plans, obtain_all([Task(plan, earlier) for plan in plans], context), strict=True):
+    results = obtain_all([Task(plan, earlier) for plan in plans], context, measured_on=measured_on)
+    for plan, result in zip(plans, results, strict=True):
         if isinstance(result, Trained):
             with stage(plan.name):
                 weights.save(result.net, context.folder / "checkpoints" / f"{plan.name}.pt")
@@ -47,11 +50,16 @@ def obtain(
     return found, failed
 
 
-def obtain_all(tasks: Sequence[Task], context: Context) -> list[Trained | str]:
+def obtain_all(tasks: Sequence[Task], context: Context, *, measured_on: Sequence[str] = ()) -> list[Trained | str]:
     """Return each fit, loaded, reused, or trained and then kept; or why it failed.
 
     Fits that are to be trained and are of one shape are trained at once (`kdlab.fits.stackable`). A fit fails where its
     training diverges, where the user's own code raises, and where its teacher failed.
+
+    Args:
+        tasks: the fits.
+        context: what they share.
+        measured_on: the splits for which the logits of a stack's students are kept, for the runs that measure them.
 
     Raises:
         DiskFull: when there is no room for a file.
@@ -65,7 +73,7 @@ def obtain_all(tasks: Sequence[Task], context: Context) -> list[Trained | str]:
         else:
             distinct.setdefault(task.plan.key, task)
     for together in _trained_together(distinct, context):
-        for task, result in zip(together, _obtain_stack(together, context), strict=True):
+        for task, result in zip(together, _obtain_stack(together, context, measured_on), strict=True):
             results[id(task)] = result
     return [results[id(task)] if id(task) in results else _obtain_one(task, context) for task in tasks]
 
@@ -100,7 +108,7 @@ def _obtain_one(task: Task, context: Context) -> Trained | str:
         return f"{plan.name}: failed by {type(error).__name__}: {error}"
 
 
-def _obtain_stack(tasks: Sequence[Task], context: Context) -> list[Trained | str]:
+def _obtain_stack(tasks: Sequence[Task], context: Context, measured_on: Sequence[str]) -> list[Trained | str]:
     """Return fits of one shape, trained at once; one by one where the stack fails for a reason of its own."""
     try:
         with stage("stack"), _all_locked(tasks, context):
@@ -108,12 +116,13 @@ def _obtain_stack(tasks: Sequence[Task], context: Context) -> list[Trained | str
             results: list[Trained | str | None] = [None if goes_on else _reused(task.plan, context) for task in tasks]
             missing = [index for index, result in enumerate(results) if result is None]
             if len(missing) > 1:
-                for index, result in zip(missing, _trained_at_once([tasks[i] for i in missing], context), strict=True):
+                new = _trained_at_once([tasks[index] for index in missing], context, measured_on)
+                for index, result in zip(missing, new, strict=True):
                     results[index] = result
     except torch.OutOfMemoryError:
         half = len(tasks) // 2
         log.info("a stack of %d fits does not fit into memory: two halves", len(tasks))
-        return [result for part in (tasks[:half], tasks[half:]) for result in _obtain_stack(part, context)]
+        return [result for part in (tasks[:half], tasks[half:]) for result in _obtain_stack(part, context, measured_on)]
     except KdlabError:
         raise
     except Exception:
@@ -134,12 +143,13 @@ def _all_locked(tasks: Sequence[Task], context: Context) -> Iterator[None]:
         yield
 
 
-def _trained_at_once(tasks: Sequence[Task], context: Context) -> list[Trained | str]:
+def _trained_at_once(tasks: Sequence[Task], context: Context, measured_on: Sequence[str]) -> list[Trained | str]:
     key = _key_of(tasks)
     with context.locked(key, "the stack"):
         ended = train_stack(tasks, context)
+        logits = logits_of_all([end for end in ended if isinstance(end, Trained)], measured_on, context)
         results: list[Trained | str] = [
-            str(end) if isinstance(end, Diverged) else _kept(task.plan, end, context)
+            str(end) if isinstance(end, Diverged) else _kept(task.plan, end, context, logits.get(task.plan.key))
             for task, end in zip(tasks, ended, strict=True)
         ]
         if context.store:
@@ -180,7 +190,7 @@ def _given(plan: Plan, context: Context) -> Trained:
     return trained(plan, [], epochs=0, seconds=0.0, reused=True)
 
 
-def _kept(plan: Plan, fit: Trained, context: Context) -> Trained:
+def _kept(plan: Plan, fit: Trained, context: Context, logits: Logits | None = None) -> Trained:
     if context.store:
-        keep(plan, fit, context.store)
+        keep(plan, fit, context.store, logits or {})
     return fit

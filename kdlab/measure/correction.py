@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from scipy.optimize import minimize
-from scipy.special import logsumexp, softmax
+from scipy.special import logsumexp
 from torch import Tensor
 
 # The largest difference between a wanted and a fitted mean probability.
@@ -53,38 +53,45 @@ def prior_offsets(logits: Tensor, prior: Tensor, held_out: Sequence[int], *, sha
         raise NoOffsets(f"the prior is {pi.tolist()}, but each must be above 0, and all together below 1")
     if not np.isfinite(z).all():
         raise NoOffsets("not all logits are finite")
-    # Column j of `spread` says which logits parameter j moves.
-    spread = np.zeros((z.shape[1], 1 if shared else len(held)))
-    spread[held, 0 if shared else np.arange(len(held))] = 1
-    wanted = np.array([pi.sum()]) if shared else pi
+    # The seen classes count as one, whose logit stays; column j of `spread` says which of the others parameter j moves.
+    seen = logsumexp(np.delete(z, held, axis=1), axis=1, keepdims=True)
+    spread = np.vstack([np.zeros(1 if shared else len(held)), np.ones((len(held), 1)) if shared else np.eye(len(held))])
+    fitted = _fitted(np.hstack([seen, z[:, held]]), spread, np.array([pi.sum()]) if shared else pi)
+    offsets = torch.zeros(z.shape[1])
+    offsets[held] = torch.from_numpy(spread @ fitted).float()[1:]
+    return offsets
+
+
+def _fitted(z: np.ndarray, spread: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return the parameters b with which the mean probabilities of what they move, softmax(z + spread b), are `wanted`.
+
+    Raises:
+        NoOffsets: when there are none.
+    """
+
+    def log_probabilities(b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        moved = z + spread @ b
+        most = moved.max(axis=1, keepdims=True)
+        total = most + np.log(np.exp(moved - most).sum(axis=1, keepdims=True))
+        return total, moved - total
 
     def objective(b: np.ndarray) -> tuple[float, np.ndarray]:
-        moved = z + spread @ b
-        p = softmax(moved, axis=1) @ spread
-        return float(logsumexp(moved, axis=1).mean() - wanted @ b), p.mean(axis=0) - wanted
+        total, log_p = log_probabilities(b)
+        return float(total.mean() - wanted @ b), (np.exp(log_p) @ spread).mean(axis=0) - wanted
 
     def hessian(b: np.ndarray) -> np.ndarray:
-        p = softmax(z + spread @ b, axis=1) @ spread
+        p = np.exp(log_probabilities(b)[1]) @ spread
         return np.diag(p.mean(axis=0)) - p.T @ p / len(p)
 
     # Start from the difference of the log-odds, which has the right size however far the probabilities are off.
-    log_odds = _logit_of_mean(z, spread)
-    start = np.log(wanted) - np.log1p(-wanted) - log_odds
+    _, log_p = log_probabilities(np.zeros_like(wanted))
+    log_odds = [logsumexp(log_p[:, moves]) - logsumexp(log_p[:, ~moves]) for moves in spread.T.astype(bool)]
+    start = np.log(wanted) - np.log1p(-wanted) - np.array(log_odds)
     fitted = minimize(objective, start, jac=True, hess=hessian, method="trust-exact", options={"gtol": 1e-10}).x
     difference = np.abs(objective(fitted)[1]).max()
     if not difference < TOLERANCE:
         raise NoOffsets(f"the mean probabilities that come nearest to the prior differ from it by {difference:.2g}")
-    return torch.from_numpy(spread @ fitted).float()
-
-
-def _logit_of_mean(z: np.ndarray, spread: np.ndarray) -> np.ndarray:
-    log_p = z - logsumexp(z, axis=1, keepdims=True)
-    odds = []
-    for column in spread.T.astype(bool):
-        inside = logsumexp(log_p[:, column]) - np.log(len(z))
-        outside = logsumexp(log_p[:, ~column]) - np.log(len(z))
-        odds.append(inside - outside)
-    return np.array(odds)
+    return fitted
 
 
 def oracle_offsets(logits: Tensor, labels: Tensor, held_out: Sequence[int]) -> Tensor:

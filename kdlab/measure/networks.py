@@ -1,14 +1,15 @@
 """Trained networks → rows, before and after bias correction."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from torch import Tensor
 
 from kdlab.config.claims import Claim
-from kdlab.config.experiment import TEACHER, EvaluationSettings
+from kdlab.config.experiment import TEACHER, EvaluationSettings, Recipe
 from kdlab.data import ClassificationData
 from kdlab.fits.context import Context
+from kdlab.fits.measured import are_kept
 from kdlab.fits.trained import Trained
 from kdlab.measure.confusion import Counts, confusion
 from kdlab.measure.correction import NoOffsets, class_prior, oracle_offsets, prior_offsets
@@ -44,8 +45,7 @@ def measure_networks(
     claim. A student for which `prior` has no offsets lacks these rows, and a note says why. The Bayes rule, where the
     data know it, is measured as `bayes`.
     """
-    data = context.data
-    rows = [*_bayes_error_rows(data)]
+    data, rows = context.data, [*_bayes_error_rows(context.data)]
     unlabelled: dict[str, Tensor] = {}
     if any(fit.held_out for fit in fits.values()):
         unlabelled = _logits(context, fits, data.unlabelled_split)
@@ -59,6 +59,7 @@ def measure_networks(
         if split == "test" or "test" not in settings.splits:
             measured.logits.update(logits)
             measured.confusion.update({name: confusion(logits[name], labels) for name in fits})
+        choices = {name: found.argmax(dim=1) for name, found in logits.items()}
         right: dict[tuple[str, Correction], Tensor] = {}
         for name in logits:
             held_out = fits[name].held_out if name in fits else []
@@ -76,7 +77,7 @@ def measure_networks(
                     split,
                     corrected,
                     labels,
-                    teacher_logits=logits[teacher_of(fits[name]) if name in fits else TEACHER],
+                    teacher_choice=choices[teacher_of(fits[name]) if name in fits else TEACHER],
                     held_out=unseen[name],
                     correction=correction,
                     log_posterior=logits.get("bayes"),
@@ -85,10 +86,19 @@ def measure_networks(
     return measured
 
 
+def splits_of(settings: EvaluationSettings, recipes: Iterable[Recipe], data: ClassificationData) -> tuple[str, ...]:
+    """Return the splits for which these fits' logits are needed: the measured ones, and that of correction `prior`."""
+    unlabelled = [data.unlabelled_split] if any(recipe.held_out_classes for recipe in recipes) else []
+    return tuple(dict.fromkeys([*settings.splits, *unlabelled]))
+
+
 def _logits(context: Context, fits: Mapping[str, Trained], split: str) -> dict[str, Tensor]:
-    """Return the logits of each network, and of the Bayes rule; the teachers' are kept for other runs."""
+    """Return the logits of each network, and of the Bayes rule; teachers' and stacked students' are kept for others."""
     teachers = {teacher for fit in fits.values() for teacher in fit.recipe.teacher}
-    found = {name: context.logits_on(fit, split, keep=name in teachers) for name, fit in fits.items()}
+    found = {
+        name: context.logits_on(fit, split, keep=name in teachers or are_kept(fit, split, context))
+        for name, fit in fits.items()
+    }
     if rule := context.data.bayes_rule:
         found["bayes"] = context.logits(rule, context.data.split(split).inputs)
     return found

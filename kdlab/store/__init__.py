@@ -1,7 +1,8 @@
 """Finished fits by content key: trained once, reused by every later run. Called by `kdlab.fits.obtain`.
 
     outputs/store/<key>/                a finished fit: weights.pt, config.json, metrics.json, curves.csv, SHA256SUMS;
-                                        of a teacher also its logits, once they were needed
+                                        of a teacher also its logits, once they were needed; of a student that
+                                        was trained in a stack those on which it is measured
     outputs/store/.unfinished/<key>/    the checkpoint from which an interrupted fit resumes; of a stack also the keys
                                         of its fits
     outputs/store/.locks/<key>.lock     locked by the process that trains the fit
@@ -15,7 +16,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from filelock import FileLock, Timeout
 
 from kdlab.errors import KdlabError
 from kdlab.files import SUMS, remove, remove_scratch, sha256, sums_text, whole, write_sums
-from kdlab.store.entry import FILES, Entry, logits_file, size_of
+from kdlab.store.entry import FILES, LOGITS, Entry, logits_file, size_of
 
 __all__ = ["FILES", "SUMS", "Entry", "Store", "StoreError", "logits_file", "size_of"]
 
@@ -97,7 +98,8 @@ class Store:
     def find(self, key: str) -> Entry | None:
         """Return the entry with this key; None if it is missing, older than `redo_before`, or damaged.
 
-        A damaged entry is reported and removed, and so is what killed processes left. The caller holds the lock.
+        A damaged entry is reported and removed, and so is what killed processes left. Of damaged logits alone, which
+        the weights can give again, only they are. The caller holds the lock.
         """
         entry = self.entry(key)
         for folder in (entry.folder, self.folder / ".unfinished" / key):
@@ -105,13 +107,25 @@ class Store:
         if not os.path.lexists(entry.folder):
             return None
         if damage := entry.damage():
-            self.discard(key, "; ".join(damage))
-            return None
+            if not self._without_damaged_logits(entry, damage):
+                self.discard(key, "; ".join(damage))
+                return None
+            log.warning("%s: %s; computed again where they are needed", entry.folder, "; ".join(damage))
         if entry.finished < self.redo_before:
             return None
         remove_scratch(entry.folder)
         self.abandon(key)
         return entry
+
+    def _without_damaged_logits(self, entry: Entry, damage: Sequence[str]) -> bool:
+        """Remove damaged logits from an entry; return False where other files are damaged too."""
+        names = [line.partition(" ")[0] for line in damage]
+        if not all(name.startswith(LOGITS) for name in names):
+            return False
+        self._write_sums(entry, {name: digest for name, digest in entry.sums().items() if name not in names})
+        for name in names:
+            remove(entry.folder / name)
+        return True
 
     def discard(self, key: str, why: str) -> None:
         """Report and remove a damaged entry. The caller holds the lock."""
@@ -126,7 +140,7 @@ class Store:
         try:
             yield scratch
             scratch.chmod(0o755)
-            write_sums(scratch, FILES)
+            write_sums(scratch, [*FILES, *sorted(path.name for path in scratch.glob(logits_file("*")))])
         except BaseException:
             remove(scratch)
             raise
@@ -144,9 +158,12 @@ class Store:
         with whole(folder / name) as scratch:
             yield scratch
         # Listed last: a process that is killed before leaves a file that nobody reads.
-        with whole(folder / SUMS) as scratch:
-            scratch.write_text(sums_text(self.entry(key).sums() | {name: sha256(folder / name)}))
-            shutil.copystat(folder / SUMS, scratch)  # the entry is as old as before
+        self._write_sums(self.entry(key), self.entry(key).sums() | {name: sha256(folder / name)})
+
+    def _write_sums(self, entry: Entry, sums: Mapping[str, str]) -> None:
+        with whole(entry.folder / SUMS) as scratch:
+            scratch.write_text(sums_text(sums))
+            shutil.copystat(entry.folder / SUMS, scratch)  # the entry is as old as before
 
     def checkpoint(self, key: str) -> Path:
         """Return the file from which an interrupted fit resumes; delete it if it is older than `redo_before`."""

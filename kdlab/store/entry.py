@@ -13,6 +13,8 @@ from kdlab.hashing import short_hash
 from kdlab.limits import is_finite, is_integer
 
 FILES = ("config.json", "curves.csv", "metrics.json", "weights.pt")
+# The beginning of the names of files with logits.
+LOGITS = "logits_"
 # What reading a foreign file raises.
 FOREIGN = (ValueError, KeyError, TypeError, AttributeError, RecursionError, csv.Error, KdlabError)
 
@@ -38,7 +40,7 @@ class Entry(NamedTuple):
         return self.folder / "curves.csv"
 
     def logits(self, of: str) -> Path | None:
-        """Return the file of a teacher's logits for some samples; None if it was not kept, or is damaged."""
+        """Return the file of the fit's logits for some samples; None if it was not kept, or is damaged."""
         path = self.folder / logits_file(of)
         try:
             return path if self.sums().get(path.name) == sha256(path) else None
@@ -95,8 +97,8 @@ class Entry(NamedTuple):
 
 
 def logits_file(of: str) -> str:
-    """Return the name of the file of a teacher's logits for the samples with this key."""
-    return f"logits_{of}.safetensors"
+    """Return the name of the file of a fit's logits for the samples with this key."""
+    return f"{LOGITS}{of}.safetensors"
 
 
 def size_of(folder: Path) -> int:

@@ -4,7 +4,8 @@ A point then finds its fits in the store. What cannot be stacked, and what fails
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from kdlab.fits.plan import Plan, plan_fits
 from kdlab.fits.stackable import stacks
 from kdlab.fits.train import Task
 from kdlab.fits.trained import Trained
+from kdlab.measure.networks import splits_of
 from kdlab.pipeline import context_of, with_data
 
 
@@ -25,6 +27,18 @@ class _Fit(NamedTuple):
 
     plan: Plan
     of_point: dict[str, Plan]
+
+
+@dataclass
+class _Work:
+    """The distinct fits of many points by generation and key, and the splits on which the points measure them."""
+
+    context: Context
+    fits: dict[int, dict[str, _Fit]] = field(default_factory=lambda: defaultdict(dict))
+    measured_on: dict[str, None] = field(default_factory=dict)
+
+    def generations(self) -> list[list[_Fit]]:
+        return [list(fits.values()) for _, fits in sorted(self.fits.items())]
 
 
 def train_ahead(
@@ -42,38 +56,36 @@ def train_ahead(
         share: which share, from 0.
         shares: how many there are.
     """
-    for context, fits in _planned(configs, sweep, began):
-        had: dict[str, Trained] = {}
-        for generation in fits:
+    for work in _planned(configs, sweep, began):
+        context, had = work.context, dict[str, Trained]()
+        for generation in work.generations():
             plans = {fit.plan.key: fit for fit in generation}
             together = [group for group in stacks([fit.plan for fit in plans.values()], context) if len(group) > 1]
             for group in together:
                 mine = group[len(group) * share // shares : len(group) * (share + 1) // shares]
                 tasks = [_task(plans[plan.key], context, had) for plan in mine]
-                _obtained([task for task in tasks if task], context)
+                _obtained([task for task in tasks if task], context, work.measured_on)
         context.forget_teachers()
 
 
-def _planned(
-    configs: Iterable[ComposedConfig], sweep: Path, began: float
-) -> Iterator[tuple[Context, list[list[_Fit]]]]:
-    """Yield the distinct fits of the points, by generation, for each data set, device and store that they name."""
-    contexts: dict[str, Context] = {}
-    found: dict[str, dict[int, dict[str, _Fit]]] = defaultdict(lambda: defaultdict(dict))
+def _planned(configs: Iterable[ComposedConfig], sweep: Path, began: float) -> Iterable[_Work]:
+    """Return the work of the points, for each data set, device and store that they name."""
+    found: dict[str, _Work] = {}
     for config in configs:
         try:
             experiment = with_data(config, sweep, began)
             place = repr((experiment.config["data"], experiment.trainer, experiment.store))
-            if place not in contexts:
-                contexts[place] = context_of(experiment, sweep, began, sweep)
-            plans = plan_fits(experiment.recipes, contexts[place])
+            if place not in found:
+                found[place] = _Work(context_of(experiment, sweep, began, sweep))
+            work, recipes = found[place], experiment.recipes
+            plans = plan_fits(recipes, work.context)
         except KdlabError:  # the point itself will say so
             continue
-        for number, names in enumerate(generations(experiment.recipes)):
+        work.measured_on |= dict.fromkeys(splits_of(experiment.evaluation, recipes.values(), experiment.data))
+        for number, names in enumerate(generations(recipes)):
             for name in names:
-                found[place][number].setdefault(plans[name].key, _Fit(plans[name], plans))
-    for place, context in contexts.items():
-        yield context, [list(fits.values()) for _, fits in sorted(found[place].items())]
+                work.fits[number].setdefault(plans[name].key, _Fit(plans[name], plans))
+    return found.values()
 
 
 def _task(fit: _Fit, context: Context, had: dict[str, Trained]) -> Task | None:
@@ -91,8 +103,8 @@ def _task(fit: _Fit, context: Context, had: dict[str, Trained]) -> Task | None:
     return Task(fit.plan, earlier)
 
 
-def _obtained(tasks: list[Task], context: Context) -> list[Trained | str]:
-    results = obtain_all(tasks, context)
+def _obtained(tasks: list[Task], context: Context, measured_on: Iterable[str] = ()) -> list[Trained | str]:
+    results = obtain_all(tasks, context, measured_on=list(measured_on))
     for result in results:
         if isinstance(result, Trained) and not result.record.reused:
             context.mark_ahead(result.record.key)

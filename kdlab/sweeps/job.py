@@ -71,7 +71,7 @@ def folder_of(composed: ComposedConfig) -> Path:
 def work(loader: ConfigLoader, config: ComposedConfig, slot: Slot, channel: Connection) -> None:
     """Run the jobs that `channel` brings in this new process; report each job's folder, then its outcome.
 
-    The process ends with its parent, and after a job that trained something: training may leave memory and state.
+    The process ends with its parent, and after a job that spent it.
     """
     _settle(slot)
     train = importlib.import_module("kdlab.train")
@@ -79,7 +79,7 @@ def work(loader: ConfigLoader, config: ComposedConfig, slot: Slot, channel: Conn
     for job in iter(channel.recv, None):
         outcome = run_job_here(context, train.main.__wrapped__, config, job, begun=channel.send)
         channel.send(outcome)
-        if outcome.status != "reused":
+        if outcome.spent:
             break
 
 
@@ -147,7 +147,7 @@ def run_job_here(
     folder.mkdir(parents=True, exist_ok=True)
     begun(folder)
     if is_finished(composed, hydra_context.callbacks, folder):
-        return Outcome("reused")
+        return Outcome("reused", spent=False)
     with _writing_to(folder / CONSOLE):
         return run_here(hydra_context, task_function, composed)
 

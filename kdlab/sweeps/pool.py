@@ -185,7 +185,7 @@ class Pool:
                         continue
                     outcomes[worker.job.number] = outcome
                     progress.ended(outcome)
-                    if outcome.status == "reused" and waiting:
+                    if waiting and not outcome.spent:
                         worker.begin(waiting.popleft())
                         progress.started()
                     else:

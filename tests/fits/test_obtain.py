@@ -81,7 +81,7 @@ def test_an_entry_is_as_old_with_logits_as_without():
     assert entry.finished == before
 
 
-def test_damaged_logits_are_found_and_redone(caplog):
+def test_damaged_logits_are_found_and_redone_and_cost_no_training(caplog):
     first = go("first")
     entry = entry_of(first, "teacher")
     logits = logits_of(entry)[200]
@@ -91,7 +91,11 @@ def test_damaged_logits_are_found_and_redone(caplog):
     second = go("second", "loss.temperature=2")
     assert logits.name in caplog.text
     assert logits.read_bytes() == sound
-    assert [fit.reused for fit in second.fits] == [False, False]
+    assert [fit.reused for fit in second.fits] == [True, False]
+    logits.unlink()
+    go("third", "loss.temperature=3")
+    assert logits.read_bytes() == sound
+    assert entry.damage() == []
 
 
 def test_logits_that_a_killed_process_did_not_list_are_not_read():

@@ -25,7 +25,7 @@ def table(rows: list[Row]) -> dict[tuple[str, str], Row]:
 
 def test_figures_equal_plain_computations(case):
     logits, labels, teacher = case
-    rows = table(measure("a", "test", logits, labels, teacher_logits=teacher, held_out=[1]))
+    rows = table(measure("a", "test", logits, labels, teacher_choice=teacher.argmax(dim=1), held_out=[1]))
     guess = logits.argmax(1)
     for classes, mask in {"all": labels >= 0, "seen": labels != 1, "unseen": labels == 1, "3": labels == 3}.items():
         assert rows[classes, "errors"].value == int((guess != labels)[mask].sum())
@@ -38,7 +38,9 @@ def test_figures_equal_plain_computations(case):
 
 def test_ece_equals_its_definition(case):
     logits, labels, teacher = case
-    value = table(measure("a", "test", logits, labels, teacher_logits=teacher, held_out=[]))["all", "ece"].value
+    value = table(measure("a", "test", logits, labels, teacher_choice=teacher.argmax(dim=1), held_out=[]))[
+        "all", "ece"
+    ].value
     confidence, guess = logits.softmax(1).max(1)
     bins = torch.bucketize(confidence, torch.linspace(0, 1, 16)[1:-1])
     expected = sum(
@@ -52,7 +54,7 @@ def test_ece_equals_its_definition(case):
 def test_every_group_has_torchmetrics_figures(case, held_out):
     logits, labels, teacher = case
     logits, labels, teacher = logits[:150], labels[:150], teacher[:150]
-    rows = table(measure("a", "test", logits, labels, teacher_logits=teacher, held_out=held_out))
+    rows = table(measure("a", "test", logits, labels, teacher_choice=teacher.argmax(dim=1), held_out=held_out))
     unseen = torch.isin(labels, torch.tensor(held_out, dtype=torch.long))
     masks = {"all": labels >= 0, "seen": ~unseen} | {str(c): labels == c for c in range(4)}
     for classes, mask in masks.items() | ({"unseen": unseen} if held_out else {}).items():
@@ -67,7 +69,7 @@ def test_every_group_has_torchmetrics_figures(case, held_out):
 
 def test_every_metric_can_stand_in_an_experiments_comparison(case):
     logits, labels, teacher = case
-    known = {"teacher_logits": teacher, "log_posterior": teacher.log_softmax(dim=1)}
+    known = {"teacher_choice": teacher.argmax(dim=1), "log_posterior": teacher.log_softmax(dim=1)}
     rows = measure("a", "test", logits, labels, held_out=[0], **known)
     assert {row.metric for row in rows} <= set(METRICS)
 
@@ -75,20 +77,20 @@ def test_every_metric_can_stand_in_an_experiments_comparison(case):
 def test_balanced_accuracy_is_there_where_classes_have_different_sizes():
     labels = torch.tensor([0, 0, 0, 1, 2, 2, 2])
     logits = torch.nn.functional.one_hot(torch.tensor([0, 0, 0, 0, 2, 2, 0]), 3).float()
-    rows = table(measure("a", "test", logits, labels, teacher_logits=logits, held_out=[1]))
+    rows = table(measure("a", "test", logits, labels, teacher_choice=logits.argmax(dim=1), held_out=[1]))
     assert rows["all", "balanced_accuracy"].value == pytest.approx((1 + 0 + 2 / 3) / 3)
     assert {classes for classes, metric in rows if metric == "balanced_accuracy"} == {"all"}  # 0 and 2 have three each
 
 
 def test_the_first_choice_is_the_largest_logit_however_small_the_difference():
     logits = torch.tensor([[100.0, 100.00001, 0.0]])  # as probabilities the first two are equal
-    rows = table(measure("a", "test", logits, torch.tensor([1]), teacher_logits=logits, held_out=[]))
+    rows = table(measure("a", "test", logits, torch.tensor([1]), teacher_choice=logits.argmax(dim=1), held_out=[]))
     assert rows["all", "errors"].value == 0
 
 
 def test_groups_add_up(case):
     logits, labels, teacher = case
-    rows = table(measure("a", "test", logits, labels, teacher_logits=teacher, held_out=[0, 2]))
+    rows = table(measure("a", "test", logits, labels, teacher_choice=teacher.argmax(dim=1), held_out=[0, 2]))
     assert rows["seen", "errors"].value + rows["unseen", "errors"].value == rows["all", "errors"].value
     assert sum(rows[str(c), "errors"].value for c in range(4)) == rows["all", "errors"].value
     assert sum(rows[str(c), "errors"].n for c in range(4)) == 500
@@ -97,21 +99,21 @@ def test_groups_add_up(case):
 def test_without_held_out_classes_nothing_is_unseen(case):
     logits, labels, teacher = case
     assert "unseen" not in {
-        r.classes for r in measure("a", "test", logits, labels, teacher_logits=teacher, held_out=[])
+        r.classes for r in measure("a", "test", logits, labels, teacher_choice=teacher.argmax(dim=1), held_out=[])
     }
 
 
 def test_a_class_missing_from_the_samples_has_no_rows(case):
     logits, labels, teacher = case
     keep = labels != 2
-    rows = measure("a", "test", logits[keep], labels[keep], teacher_logits=teacher[keep], held_out=[2])
+    rows = measure("a", "test", logits[keep], labels[keep], teacher_choice=teacher[keep].argmax(dim=1), held_out=[2])
     assert not {"2", "unseen"} & {row.classes for row in rows}
 
 
 def test_excess_risk_is_the_expected_error_above_the_bayes_rules_and_never_negative(case):
     logits, labels, teacher = case
     posterior = torch.randn(500, 4, dtype=torch.float64).softmax(dim=1)
-    known = {"teacher_logits": teacher, "held_out": [], "log_posterior": posterior.log()}
+    known = {"teacher_choice": teacher.argmax(dim=1), "held_out": [], "log_posterior": posterior.log()}
     rows = measure("s", "test", logits, labels, **known)
     found = {row.metric: row.value for row in rows if row.classes == "all"}
     choice = logits.argmax(1)

@@ -85,10 +85,10 @@ def test_a_stack_cut_off_while_its_fits_are_kept_ends_with_them_bit_for_bit(tmp_
     (tmp_path / "outputs").rename(tmp_path / "undisturbed")
     kept: list[str] = []
 
-    def interrupted(plan: Any, fit: Any, store: Store) -> None:
+    def interrupted(plan: Any, fit: Any, store: Store, logits: Any) -> None:
         if fit.record.stack > 1 and len(kept) == published:
             raise KeyboardInterrupt
-        keep(plan, fit, store)
+        keep(plan, fit, store, logits)
         kept.extend([plan.key] if fit.record.stack > 1 else [])
 
     with monkeypatch.context() as patch:
@@ -113,7 +113,12 @@ def writes_to(name: str) -> list[int]:
 
 
 def test_shares_whose_processes_are_killed_are_taken_up_again_where_they_were(commands, tmp_path):
-    grid = ("loss.temperature=1,4", "optimizer.lr=0.01,0.03", "student.max_epochs=30", "hydra.launcher.slots=2")
+    grid = (
+        "loss.temperature=1,4",
+        "+every_arm.optimizer.lr=0.01,0.03",
+        "student.max_epochs=30",
+        "hydra.launcher.slots=2",
+    )
     process = commands.start("-m", "+experiment=blobs_targets", *TINY[:9], "name=x", *grid, folder=tmp_path)
     logs = tmp_path / "outputs" / "x"
     while not any(path.with_name("epoch.ckpt").exists() for path in tmp_path.rglob("stack.json")):
