@@ -50,7 +50,9 @@ def obtain(
     return found, failed
 
 
-def obtain_all(tasks: Sequence[Task], context: Context, *, measured_on: Sequence[str] = ()) -> list[Trained | str]:
+def obtain_all(
+    tasks: Sequence[Task], context: Context, *, measured_on: Sequence[str] = (), of_one_shape: bool = False
+) -> list[Trained | str]:
     """Return each fit, loaded, reused, or trained and then kept; or why it failed.
 
     Fits that are to be trained and are of one shape are trained at once (`kdlab.fits.stackable`). A fit fails where its
@@ -60,6 +62,7 @@ def obtain_all(tasks: Sequence[Task], context: Context, *, measured_on: Sequence
         tasks: the fits.
         context: what they share.
         measured_on: the splits for which the logits of a stack's students are kept, for the runs that measure them.
+        of_one_shape: whether they are known to be of one shape, and few enough to be trained at once.
 
     Raises:
         DiskFull: when there is no room for a file.
@@ -72,13 +75,13 @@ def obtain_all(tasks: Sequence[Task], context: Context, *, measured_on: Sequence
             results[id(task)] = f"{task.plan.name}: not trained, since {lost[0]} failed"
         else:
             distinct.setdefault(task.plan.key, task)
-    for together in _trained_together(distinct, context):
+    for together in _trained_together(distinct, context, of_one_shape):
         for task, result in zip(together, _obtain_stack(together, context, measured_on), strict=True):
             results[id(task)] = result
     return [results[id(task)] if id(task) in results else _obtain_one(task, context) for task in tasks]
 
 
-def _trained_together(tasks: Mapping[str, Task], context: Context) -> Iterator[list[Task]]:
+def _trained_together(tasks: Mapping[str, Task], context: Context, of_one_shape: bool) -> Iterator[list[Task]]:
     """Yield the tasks, given by their keys, that are to be trained in one stack.
 
     A stack that was cut off goes on in the company that it had, so that it ends with the same weights, bit for bit.
@@ -88,8 +91,8 @@ def _trained_together(tasks: Mapping[str, Task], context: Context) -> Iterator[l
         if new.keys() & keys and tasks.keys() >= set(keys):
             yield [tasks[key] for key in keys]
             new = {key: task for key, task in new.items() if key not in keys}
-    of_plan = {id(task.plan): task for task in new.values()}
-    for group in stacks([task.plan for task in new.values()], context):
+    of_plan, plans = {id(task.plan): task for task in new.values()}, [task.plan for task in new.values()]
+    for group in [plans] if of_one_shape else stacks(plans, context):
         if len(group) > 1:
             yield [of_plan[id(plan)] for plan in group]
 

@@ -4,10 +4,10 @@ A point then finds its fits in the store. What cannot be stacked, and what fails
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kdlab.config.compose import ComposedConfig
 from kdlab.config.recipes import generations
@@ -31,18 +31,35 @@ class _Fit(NamedTuple):
 
 @dataclass
 class _Work:
-    """The distinct fits of many points by generation and key, and the splits on which the points measure them."""
+    """What many points have in common that name one data set, device and store.
+
+    `fits` are their distinct fits by generation and key, `measured_on` the splits on which the points measure them,
+    `had` the teachers that were found or trained.
+    """
 
     context: Context
     fits: dict[int, dict[str, _Fit]] = field(default_factory=lambda: defaultdict(dict))
     measured_on: dict[str, None] = field(default_factory=dict)
+    had: dict[str, Trained] = field(default_factory=dict)
 
-    def generations(self) -> list[list[_Fit]]:
-        return [list(fits.values()) for _, fits in sorted(self.fits.items())]
+    def of_share(self, share: int, shares: int) -> list[list[_Fit]]:
+        """Return a share of each stack, in an order in which students follow their teachers."""
+        found = []
+        for _, fits in sorted(self.fits.items()):
+            for group in stacks([fit.plan for fit in fits.values()], self.context):
+                mine = group[len(group) * share // shares : len(group) * (share + 1) // shares]
+                found += [[fits[plan.key] for plan in mine]] if len(group) > 1 else []
+        return found
 
 
 def train_ahead(
-    configs: Iterable[ComposedConfig], sweep: Path, *, began: float = 0.0, share: int = 0, shares: int = 1
+    configs: Iterable[ComposedConfig],
+    sweep: Path,
+    *,
+    began: float = 0.0,
+    share: int = 0,
+    shares: int = 1,
+    tell: Callable[[int, int], None] = lambda done, of: None,
 ) -> None:
     """Train one share of the stacks of these points, and the teachers that it needs.
 
@@ -55,17 +72,19 @@ def train_ahead(
         began: when the command was given; see `kdlab.pipeline.run`.
         share: which share, from 0.
         shares: how many there are.
+        tell: is told how many of the share's distinct fits are done, and how many there are, when that changes.
     """
-    for work in _planned(configs, sweep, began):
-        context, had = work.context, dict[str, Trained]()
-        for generation in work.generations():
-            plans = {fit.plan.key: fit for fit in generation}
-            together = [group for group in stacks([fit.plan for fit in plans.values()], context) if len(group) > 1]
-            for group in together:
-                mine = group[len(group) * share // shares : len(group) * (share + 1) // shares]
-                tasks = [_task(plans[plan.key], context, had) for plan in mine]
-                _obtained([task for task in tasks if task], context, work.measured_on)
-        context.forget_teachers()
+    parts = [(work, work.of_share(share, shares)) for work in _planned(configs, sweep, began)]
+    done, count = 0, sum(len(fits) for _, groups in parts for fits in groups)
+    if count:
+        tell(done, count)
+    for work, groups in parts:
+        for fits in groups:
+            tasks = [task for fit in fits if (task := _task(fit, work))]
+            _obtained(tasks, work.context, measured_on=list(work.measured_on), of_one_shape=True)
+            done += len(fits)
+            tell(done, count)
+        work.context.forget_teachers()
 
 
 def _planned(configs: Iterable[ComposedConfig], sweep: Path, began: float) -> Iterable[_Work]:
@@ -88,23 +107,23 @@ def _planned(configs: Iterable[ComposedConfig], sweep: Path, began: float) -> It
     return found.values()
 
 
-def _task(fit: _Fit, context: Context, had: dict[str, Trained]) -> Task | None:
+def _task(fit: _Fit, work: _Work) -> Task | None:
     """Return a fit with its teachers, which are trained if need be; None if that failed."""
     earlier: dict[str, Trained] = {}
     for name in fit.plan.recipe.needs:
         plan = fit.of_point[name]
-        if plan.key not in had:
-            task = _task(_Fit(plan, fit.of_point), context, had)
-            (result,) = _obtained([task], context) if task else (None,)
+        if plan.key not in work.had:
+            task = _task(_Fit(plan, fit.of_point), work)
+            (result,) = _obtained([task], work.context) if task else (None,)
             if not isinstance(result, Trained):
                 return None
-            had[plan.key] = result
-        earlier[name] = had[plan.key]
+            work.had[plan.key] = result
+        earlier[name] = work.had[plan.key]
     return Task(fit.plan, earlier)
 
 
-def _obtained(tasks: list[Task], context: Context, measured_on: Iterable[str] = ()) -> list[Trained | str]:
-    results = obtain_all(tasks, context, measured_on=list(measured_on))
+def _obtained(tasks: list[Task], context: Context, **how: Any) -> list[Trained | str]:
+    results = obtain_all(tasks, context, **how)
     for result in results:
         if isinstance(result, Trained) and not result.record.reused:
             context.mark_ahead(result.record.key)

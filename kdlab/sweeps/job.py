@@ -84,12 +84,21 @@ def work(loader: ConfigLoader, config: ComposedConfig, slot: Slot, channel: Conn
 
 
 def work_ahead(
-    loader: ConfigLoader, config: ComposedConfig, jobs: Sequence[Job], slot: Slot, share: int, shares: int
+    loader: ConfigLoader,
+    config: ComposedConfig,
+    jobs: Sequence[Job],
+    slot: Slot,
+    share: int,
+    shares: int,
+    channel: Connection,
 ) -> None:
-    """Train this process's share of the stacks of all jobs, with its output in a file of the sweep's folder."""
+    """Train this process's share of the stacks of all jobs, with its output in a file of the sweep's folder.
+
+    Sends how many of its fits are done, and how many there are, when that changes.
+    """
     _settle(slot)
     with _writing_to(ahead_log(jobs[0].sweep, share)):
-        train_ahead_here(loader, config, jobs, share, shares)
+        train_ahead_here(loader, config, jobs, share, shares, tell=lambda done, count: channel.send((done, count)))
 
 
 def ahead_log(sweep: Path, share: int) -> Path:
@@ -98,17 +107,30 @@ def ahead_log(sweep: Path, share: int) -> Path:
 
 
 def train_ahead_here(
-    loader: ConfigLoader, config: ComposedConfig, jobs: Sequence[Job], share: int = 0, shares: int = 1
+    loader: ConfigLoader,
+    config: ComposedConfig,
+    jobs: Sequence[Job],
+    share: int = 0,
+    shares: int = 1,
+    *,
+    tell: Callable[[int, int], None],
 ) -> None:
-    """Train a share of the stacks of these jobs in this process."""
+    """Train a share of the stacks of these jobs in this process; tell how many of the fits planned so far are done."""
     ahead = importlib.import_module("kdlab.sweeps.ahead")
-    sweep = jobs[0].sweep
+    sweep, earlier, planned = jobs[0].sweep, 0, 0
+
+    def count(done: int, of: int) -> None:
+        nonlocal planned
+        planned = of
+        tell(earlier + done, earlier + of)
+
     for part in (jobs[start : start + WINDOW] for start in range(0, len(jobs), WINDOW)):
         configs = (composed for job in part if (composed := _composed_if_possible(job, loader, config)))
         try:
-            ahead.train_ahead(configs, sweep, began=given_at(sweep), share=share, shares=shares)
+            ahead.train_ahead(configs, sweep, began=given_at(sweep), share=share, shares=shares, tell=count)
         except (Exception, SystemExit):  # a network or loss of the user's may do anything
             log.exception("training ahead failed; the points train their fits themselves")
+        earlier, planned = earlier + planned, 0
 
 
 def _composed_if_possible(job: Job, loader: ConfigLoader, config: ComposedConfig) -> ComposedConfig | None:

@@ -27,7 +27,7 @@ from kdlab.errors import ConfigError
 from kdlab.outcome import Outcome, mark_failed
 from kdlab.sweeps.job import Job, run_job_here, train_ahead_here, work
 from kdlab.sweeps.order import teachers_first
-from kdlab.sweeps.progress import REFRESH_SECONDS, SweepProgress
+from kdlab.sweeps.progress import REFRESH_SECONDS, SweepProgress, ahead_of
 from kdlab.sweeps.shares import train_in_shares
 from kdlab.sweeps.slots import Slot, cores, slots_for, visible_gpus
 
@@ -101,7 +101,7 @@ def _one_by_one(
     if place.gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = place.gpu
     if ahead := _for_stacks(config, jobs):
-        train_ahead_here(hydra_context.config_loader, config, ahead)
+        train_ahead_here(hydra_context.config_loader, config, ahead, tell=lambda *count: log.info(ahead_of(*count)))
         configure_log(config.hydra.hydra_logging, config.hydra.verbose)
     progress = SweepProgress(len(jobs), each=True)
     outcomes = []

@@ -104,6 +104,11 @@ class SweepProgress:
         return f"about {_duration(elapsed / self.counts['trained'] * self._left())} left"
 
 
+def ahead_of(done: int, count: int) -> str:
+    """Return how far the distinct fits are that are trained before the points that need them."""
+    return f"ahead: {done}/{count} fits trained, {count - done} left"
+
+
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

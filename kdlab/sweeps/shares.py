@@ -5,7 +5,7 @@ import os
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -14,7 +14,7 @@ from hydra.core.config_loader import ConfigLoader
 
 from kdlab.config.compose import ComposedConfig
 from kdlab.sweeps.job import Job, ahead_log, work_ahead
-from kdlab.sweeps.progress import REFRESH_SECONDS, ChangingLine
+from kdlab.sweeps.progress import REFRESH_SECONDS, ChangingLine, ahead_of
 from kdlab.sweeps.slots import Slot
 
 log = logging.getLogger(__name__)
@@ -31,12 +31,17 @@ def train_in_shares(
     log.info("their logs: %s", jobs[0].sweep / "ahead_*.log")
 
     def begun(share: int) -> BaseProcess:
-        process = context.Process(target=work_ahead, args=(loader, config, jobs, slots[share], share, len(slots)))
+        channels[share], of_share = context.Pipe(duplex=False)
+        arguments = (loader, config, jobs, slots[share], share, len(slots), of_share)
+        process = context.Process(target=work_ahead, args=arguments)
         with suppress(OSError, EOFError):  # the fork server was killed; a new one takes its place
             process.start()
+        of_share.close()
         return process
 
     line = ChangingLine()
+    channels: dict[int, Connection] = {}
+    counts: dict[int, tuple[int, int]] = {}
     running = {share: begun(share) for share in range(len(slots))}
     tried_again = set()
     try:
@@ -50,8 +55,10 @@ def train_in_shares(
                     tried_again.add(share)
                     log.info("the process of %s was killed; its share is taken up once more", logs[share].name)
                     running[share] = begun(share)
+            counts |= {share: said for share, channel in channels.items() if (said := _last_said(channel))}
             if running:
-                line.show("ahead: " + " · ".join(_last_line(logs[share]) for share in running))
+                done, count = (sum(numbers) for numbers in zip(*counts.values(), strict=True)) if counts else (0, 0)
+                line.show(" · ".join([ahead_of(done, count), *(_last_line(logs[share]) for share in running)]))
     finally:
         line.close()
         for process in running.values():
@@ -67,6 +74,15 @@ def _ended(process: BaseProcess) -> bool:
             os.kill(process.pid, signal.SIGKILL)
     process.join()
     return process.exitcode != 0
+
+
+def _last_said(channel: Connection) -> tuple[int, int] | None:
+    """Return the last of what a share has sent since the last look."""
+    said = None
+    with suppress(EOFError, OSError):
+        while channel.poll():
+            said = channel.recv()
+    return said
 
 
 def _last_line(path: Path) -> str:

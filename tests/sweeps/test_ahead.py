@@ -11,6 +11,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
+from kdlab.fits import stackable
 from kdlab.fits.kept import keep
 from kdlab.pipeline import run
 from kdlab.results import Results, read
@@ -60,6 +61,20 @@ def test_shares_make_up_the_whole_and_nothing_twice():
     train_ahead(points(), Path("sweep"), share=0, shares=2)
     assert sorted(stacked().values()) == [1] + [4] * 8
     assert first.items() <= stacked().items()
+
+
+def test_how_many_of_the_distinct_fits_are_done_is_told_when_it_changes():
+    told: list[tuple[int, int]] = []
+    train_ahead(points(), Path("sweep"), share=1, shares=2, tell=lambda *count: told.append(count))
+    assert told == [(0, 4), (4, 4)]
+
+
+def test_one_network_of_each_shape_is_tried_before_its_stack_and_no_more(monkeypatch):
+    tried = []
+    monkeypatch.setattr(stackable, "_refusal", lambda net, inputs: tried.append(net))
+    train_ahead(points(), Path("sweep"))
+    assert len(tried) == 1
+    assert sorted(stacked().values()) == [1] + [8] * 8
 
 
 def test_several_teachers_each_teach_their_own_students_in_one_stack():
@@ -162,3 +177,11 @@ def test_a_sweep_on_the_command_line_is_trained_ahead_in_its_slots_and_found_aga
     again = kdlab_train(*command)
     assert "6/6 done, 6 reused" in again.stderr + again.stdout
     assert "can be trained at once" not in again.stderr + again.stdout
+
+
+def test_in_one_slot_the_fits_that_are_trained_ahead_are_counted_before_the_points(kdlab_train):
+    command = ("-m", "+experiment=blobs_targets", *TINY[:9], "name=x", "loss.temperature=1,4", "hydra.launcher.slots=1")
+    said = kdlab_train(*command).stderr.splitlines()
+    counts = [line for line in said if line.startswith("ahead: ")]
+    fits = sum(stack > 1 for stack in stacked().values())
+    assert counts == [f"ahead: 0/{fits} fits trained, {fits} left", f"ahead: {fits}/{fits} fits trained, 0 left"]
