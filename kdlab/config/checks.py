@@ -33,7 +33,7 @@ def run_problems(config: Plain) -> list[str]:
         *_evaluation_problems(config),
         *comparison_problems(config["comparison"], config),
         *claim_problems(config["claims"], config),
-        *tuning_problems(config["tuning"]),
+        *tuning_problems(config["tuning"], config),
         *reproduction_problems(config["reproduction"]),
         *name_problems(config["name"]),
         *_text_problems(config),

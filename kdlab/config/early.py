@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from kdlab.config.checks import run_problems
 from kdlab.config.experiment import TARGETS
 from kdlab.config.nodes import node_problems
-from kdlab.config.recipes import parts_of, recipes_of
+from kdlab.config.recipes import parts_of, recipes_of, told_once
 from kdlab.config.structure import plain_values
 from kdlab.errors import ConfigError
 from kdlab.limits import choice, integer, positive, shown
@@ -47,7 +47,7 @@ def check_early(config: DictConfig) -> Early:
         if found := [*part_problems(path, part, value)]:
             wrong.add(path)
             problems += found
-    return Early(plain, list(dict.fromkeys(problems)), frozenset(wrong))
+    return Early(plain, told_once(problems), frozenset(wrong))
 
 
 def part_problems(path: str, part: str, value: Any) -> Iterator[str]:

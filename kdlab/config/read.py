@@ -20,7 +20,7 @@ from kdlab.config.experiment import (
 )
 from kdlab.config.nodes import SIZES
 from kdlab.config.parts import built_with, check_part, needs_soft_targets
-from kdlab.config.recipes import EVERY_ARM, Plain, parts_of, recipes_of
+from kdlab.config.recipes import EVERY_ARM, Plain, parts_of, recipes_of, told_once
 from kdlab.data import ClassificationData
 from kdlab.data.held_out import class_indices
 from kdlab.errors import ConfigError
@@ -53,7 +53,7 @@ def read(config: DictConfig, data: ClassificationData | None = None, *, in_sweep
     else:
         problems += _part_problems(parts, plain["data"], data)
     if data is None or problems:
-        raise ConfigError(list(dict.fromkeys(problems)))
+        raise ConfigError(told_once(problems))
     return _experiment(plain, recipes, data, problems)
 
 
@@ -90,7 +90,7 @@ def _experiment(
     problems += class_problems(claims, data.name, len(data.class_names))
     recipes = resolved(recipes, data, problems)
     if problems:
-        raise ConfigError(list(dict.fromkeys(problems)))
+        raise ConfigError(told_once(problems))
     return Experiment(
         name=plain["name"],
         question=plain["question"],

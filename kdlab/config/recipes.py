@@ -3,7 +3,7 @@
 Imports no torch: reports read recipes too.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -61,6 +61,20 @@ def parts_of(config: Plain, recipes: Mapping[str, Recipe]) -> Iterator[tuple[str
             for part in {**(overrides or {}), **forced}:
                 path = f"{EVERY_ARM}.{part}" if part in forced else f"{section}.{name}.{part}"
                 yield path, part, getattr(recipes[name], part)
+
+
+def told_once(problems: Iterable[str]) -> list[str]:
+    """Return the problems, each once: what an arm only takes over from the student's recipe is told there."""
+    lines = dict.fromkeys(problems)
+
+    def taken_over(line: str) -> bool:
+        section, _, rest = line.partition(".")
+        tail = rest.partition(".")[2]
+        base = "teacher" if section == "teachers" else "student"
+        part = tail.partition(".")[0]
+        return section in ("arms", "teachers") and (f"{base}.{tail}" in lines or (part in TOP_LEVEL and tail in lines))
+
+    return [line for line in lines if not taken_over(line)]
 
 
 def generations(recipes: Mapping[str, Recipe]) -> list[list[str]]:

@@ -2,22 +2,23 @@
 
 `tuning` is a record: each arm was trained at every combination of `settings`, at `seeds` that no result is reported
 of, and has the one with the fewest errors on the validation part in its recipe; `exceptions` says of an arm that has
-another one why.
+another one why. `about` states what else the choice holds for, such as the optimizer's class: with another, an arm's
+setting is no choice but an accident, and is refused.
 """
 
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kdlab.config.comparison import key_problems, selection_problems
+from kdlab.config.comparison import key_problems, selection_problems, value_at
 from kdlab.limits import integer, is_integer, positive, shown
 
-TUNING_KEYS = ("settings", "seeds", "arms", "more", "exceptions")
+TUNING_KEYS = ("settings", "seeds", "arms", "more", "exceptions", "about")
 REPRODUCTION_KEYS = ("seeds", "hours", "more", "note", "figures", "grid")
 GRID_KEYS = ("key", "values", "seeds", "metric", "classes", "correction")
 
 
-def tuning_problems(tuning: Any) -> Iterator[str]:
+def tuning_problems(tuning: Any, config: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong with the `tuning` of a config; None is none."""
     if tuning is None:
         return
@@ -40,6 +41,33 @@ def tuning_problems(tuning: Any) -> Iterator[str]:
     arms = tuning.get("arms")
     if not isinstance(arms, list | None):
         yield f"tuning.arms={shown(arms)}: must be a list of arms, or left out where all were tuned"
+    about = tuning.get("about") or {}
+    if not isinstance(about, dict):
+        yield f"tuning.about={shown(about)}: must be a mapping of the config's keys"
+    elif lists and isinstance(settings, dict):
+        yield from _elsewhere(about, settings, config)
+
+
+def _elsewhere(about: Mapping[str, Any], settings: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line where the arms' settings were chosen for something else than what the config has."""
+    forced = config.get("every_arm") or {}
+    open_settings = [key for key in settings if not _has(forced, key)]
+    for key, wanted in about.items():
+        own = value_at(config, str(key)) if _has(config, str(key)) else None
+        if own != wanted and open_settings:
+            values = " ".join(f"+every_arm.{setting}=…" for setting in open_settings)
+            yield (
+                f"{key}={shown(own)}: the arms' {', '.join(open_settings)} were chosen for {shown(wanted)}; "
+                f"give all arms one for this, {values}"
+            )
+
+
+def _has(config: Mapping[str, Any], key: str) -> bool:
+    try:
+        value_at(config, key)
+    except KeyError:
+        return False
+    return True
 
 
 def reproduction_problems(reproduction: Any) -> Iterator[str]:

@@ -60,9 +60,26 @@ def test_a_wrong_value_for_every_arm_is_refused_once_by_the_key_that_was_typed(o
     ],
 )
 def test_a_wrong_record_of_tuning_is_refused_by_its_key(tuning, problem):
-    found = [*tuning_problems(tuning)]
+    found = [*tuning_problems(tuning, {})]
     assert len(found) == 1
     assert found[0].startswith(problem)
+
+
+def test_another_optimizer_than_the_one_that_the_arms_rates_were_chosen_for_is_refused_without_a_rate_for_all():
+    with pytest.raises(ConfigError) as caught:
+        experiment("optimizer=sgd")
+    assert caught.value.problems == [
+        "optimizer._target_=torch.optim.SGD: the arms' optimizer.lr were chosen for torch.optim.Adam; give all arms "
+        "one for this, +every_arm.optimizer.lr=…"
+    ]
+    assert experiment("optimizer=sgd", "+every_arm.optimizer.lr=0.1").recipes["truth"].optimizer["lr"] == 0.1
+
+
+def test_what_an_arm_takes_over_from_the_students_recipe_is_told_once():
+    with pytest.raises(ConfigError) as caught:
+        experiment("optimizer.weight_decay=-1")
+    assert len(caught.value.problems) == 1
+    assert caught.value.problems[0].startswith("optimizer.weight_decay=-1: ")
 
 
 @pytest.mark.parametrize(

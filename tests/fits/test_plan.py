@@ -48,7 +48,8 @@ def base() -> dict[str, str]:
         ("loss=logit_mse", {SOFT}),
         ("loss=cross_entropy", {SOFT}),
         # the students' recipe: of the students
-        ("optimizer.lr=0.07", STUDENTS),
+        ("optimizer.lr=0.07", TAUGHT),  # the baseline has its own
+        ("+every_arm.optimizer.lr=0.07", STUDENTS),
         ("optimizer=adam", STUDENTS),
         ("optimizer.momentum=0.5", STUDENTS),
         ("schedule=constant", STUDENTS),
@@ -101,6 +102,7 @@ def base() -> dict[str, str]:
 )
 def test_a_key_changes_with_what_changes_the_fit_and_with_nothing_else(base, override, changed):
     extra = BLOBS if override == "data=blobs" else []
+    extra += ["+every_arm.optimizer.lr=0.01"] if override == "optimizer=adam" else []
     now = keys(override, *extra)
     assert {arm for arm in base if now[arm] != base[arm]} == changed
 
