@@ -55,6 +55,12 @@ def positive(name: str, value: object) -> list[str]:
     return [] if is_positive(value) else [f"{name}={shown(value)}: must be a finite number above 0"]
 
 
+def not_negative(name: str, value: object) -> list[str]:
+    """Return the problem line of a value that is no finite number of at least 0; none where it is."""
+    fine = is_finite(value) and value >= 0  # type: ignore[operator]
+    return [] if fine else [f"{name}={shown(value)}: must be a finite number of at least 0"]
+
+
 def share(name: str, value: object, what: str = "", *, one: bool = True) -> list[str]:
     """Return the problem line of a value outside [0, 1], or [0, 1) without `one`; `what` says what the value is."""
     if is_share(value, one=one):

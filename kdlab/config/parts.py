@@ -57,7 +57,8 @@ def _check_schedule(path: str, node: Node, data: Any, problems: list[str]) -> No
 def _check_loss(path: str, node: Node, data: Any, problems: list[str]) -> None:
     loss = build(path, node, problems)
     if loss is not None:
-        problems += _loss_problems(path, loss, soft=needs_soft_targets(node))
+        classes = len(data.class_names) if data is not None else 3
+        problems += _loss_problems(path, loss, classes, soft=needs_soft_targets(node))
 
 
 def _check_augment(path: str, node: Node, data: ClassificationData, problems: list[str]) -> None:
@@ -149,8 +150,8 @@ def _numbers(node: Any) -> Iterator[int]:
         yield from [value] if isinstance(value, int) else _numbers(value)
 
 
-def _loss_problems(path: str, loss: Any, *, soft: bool) -> Iterator[str]:
-    logits, targets = torch.zeros(2, 3, requires_grad=True), torch.zeros(2, dtype=torch.long)
+def _loss_problems(path: str, loss: Any, classes: int, *, soft: bool) -> Iterator[str]:
+    logits, targets = torch.zeros(2, classes, requires_grad=True), torch.zeros(2, dtype=torch.long)
     try:
         terms = loss(student_logits=logits, teacher_logits=logits.detach() if soft else None, targets=targets)
         given = [getattr(terms, name) for name in LossTerms._fields if soft or name != "soft"]

@@ -1,11 +1,10 @@
 """Label smoothing: a control that softens the labels evenly, without a teacher."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdlab.limits import share
-from kdlab.losses.terms import LossTerms, at_least_float32
+from kdlab.losses.terms import LossTerms, at_least_float32, number
 
 
 class LabelSmoothing(nn.Module):
@@ -32,7 +31,7 @@ class LabelSmoothing(nn.Module):
         super().__init__()
         if problems := share("epsilon", epsilon, "the share of the labels that is spread evenly"):
             raise ValueError(*problems)
-        self.register_buffer("epsilon", torch.tensor(epsilon, dtype=torch.float64))
+        self.register_buffer("epsilon", number(epsilon))
 
     def forward(self, *, student_logits: Tensor, teacher_logits: Tensor | None = None, targets: Tensor) -> LossTerms:
         """Compute the loss in float32 (float64 logits stay float64).

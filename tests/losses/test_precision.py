@@ -4,14 +4,32 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from kdlab.losses import DistillationLoss, HardLoss
-from kdlab.losses.label_smoothing import LabelSmoothing
+from kdlab.losses import (
+    ConfidencePenalty,
+    CorrelationLoss,
+    DecoupledLoss,
+    DistillationLoss,
+    HardLoss,
+    LabelSmoothing,
+    NormalizedLoss,
+    Standardized,
+    TransformedTeacherLoss,
+    WeightedSoftLabels,
+)
 
 LOSSES = [
     *(DistillationLoss(4.0, 0.7, soft_loss) for soft_loss in ("kl", "cross_entropy", "logit_mse")),
     DistillationLoss(1000.0, 0.7),
     HardLoss(),
     LabelSmoothing(0.1),
+    ConfidencePenalty(0.3),
+    DecoupledLoss(4.0, 1.0, 8.0),
+    CorrelationLoss(4.0),
+    NormalizedLoss(3.0, 3.5),
+    TransformedTeacherLoss(10.0),
+    TransformedTeacherLoss(2.0, by_sample=True),
+    WeightedSoftLabels(),
+    Standardized(DistillationLoss(2.0, 1.0)),
 ]
 
 
