@@ -52,6 +52,8 @@ def check_early(config: DictConfig) -> Early:
 
 def part_problems(path: str, part: str, value: Any) -> Iterator[str]:
     """Yield what is wrong with the `part` of a recipe that the user calls `path`, where that shows without torch."""
+    if part == "control" and value is None:
+        return
     if part in VALUES:
         yield from VALUES[part](path, value)
     elif not (isinstance(value, dict) and "_target_" in value):

@@ -63,7 +63,8 @@ class StudentRecipe(Training):
     """A network that learns from `targets` with `loss`; `teacher` names the fits that it is compared with.
 
     They give the targets too, where `targets` says so. `held_out_classes` are missing from its data. `start` names the
-    fit whose weights it begins with; None for initial weights of its own.
+    fit whose weights it begins with; None for initial weights of its own. `control` changes its soft targets; None
+    leaves them as they are.
     """
 
     teacher: tuple[str, ...]
@@ -71,6 +72,7 @@ class StudentRecipe(Training):
     loss: Node
     held_out_classes: tuple[int, ...]
     start: str | None = None
+    control: Node | None = None
 
     @property
     def needs(self) -> tuple[str, ...]:

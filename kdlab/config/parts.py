@@ -61,6 +61,11 @@ def _check_loss(path: str, node: Node, data: Any, problems: list[str]) -> None:
         problems += _loss_problems(path, loss, classes, soft=needs_soft_targets(node))
 
 
+def _check_control(path: str, node: Node | None, data: Any, problems: list[str]) -> None:
+    if node is not None:
+        built_with(path, node, problems, lambda made: made(torch.zeros(2, 3), torch.zeros(2, dtype=torch.long), 1.0))
+
+
 def _check_augment(path: str, node: Node, data: ClassificationData, problems: list[str]) -> None:
     inputs = torch.zeros(2, *data.input_shape, dtype=torch.uint8)
     built = built_with(path, node, problems, _is_module)
@@ -90,6 +95,7 @@ BUILT: dict[str, Callable[[str, Node, Any, list[str]], None]] = {
     "optimizer": _check_optimizer,
     "schedule": _check_schedule,
     "loss": _check_loss,
+    "control": _check_control,
     "augment": _check_augment,
     "net": _check_net,
 }

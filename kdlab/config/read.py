@@ -181,4 +181,8 @@ def _student(name: str, recipe: StudentRecipe, data: ClassificationData, problem
     if soft and not needs_soft:
         loss = recipe.loss["_target_"]
         problems.append(f"arms.{name}: {loss} uses no soft targets, but targets={recipe.targets}; take targets=truth")
+    if recipe.control and not soft:
+        problems.append(f"arms.{name}: a control changes soft targets, but targets={recipe.targets} are hard")
+    if recipe.control and not recipe.augment["_target_"].endswith("Identity"):
+        problems.append(f"arms.{name}: a control needs targets that stay the same, so an arm without augmentation")
     return replace(recipe, held_out_classes=held_out, loss=HARD_LOSS if needs_soft and not soft else recipe.loss)

@@ -20,6 +20,12 @@ def loss_of(recipe: StudentRecipe) -> nn.Module:
     return loss
 
 
+def temperature_of(loss: nn.Module) -> float:
+    """Return the temperature at which a loss softens the teacher's logits; 1 for a loss that has none."""
+    found = [value for name, value in loss.named_buffers() if name.rpartition(".")[2] == "temperature"]
+    return float(found[0]) if found else 1.0
+
+
 def equation_of(recipe: Recipe) -> str:
     """Return what a fit with this recipe minimizes, as an equation.
 
@@ -29,4 +35,5 @@ def equation_of(recipe: Recipe) -> str:
     if not isinstance(recipe, StudentRecipe):
         return OF_TEACHER
     loss = loss_of(recipe)
-    return (loss.extra_repr() or type(loss).__name__) + STANDS_FOR.get(recipe.learns_from, "")
+    control = f", z_t changed by {recipe.control['_target_'].rpartition('.')[2]}" if recipe.control else ""
+    return (loss.extra_repr() or type(loss).__name__) + STANDS_FOR.get(recipe.learns_from, "") + control

@@ -14,11 +14,11 @@ from kdlab.fits.boards import mark_whole, replay
 from kdlab.fits.context import Context
 from kdlab.fits.fit import fit
 from kdlab.fits.kept import note_stack, stack_key, trained
-from kdlab.fits.objective import equation_of, loss_of
+from kdlab.fits.objective import equation_of, loss_of, temperature_of
 from kdlab.fits.plan import Plan
 from kdlab.fits.stack import fit_stack
 from kdlab.fits.trained import Trained
-from kdlab.modules import Classifier, Distilled, Teacher
+from kdlab.modules import CachedTeacher, Classifier, Distilled, Teacher
 from kdlab.modules.trained import TrainedNetwork
 from kdlab.store import Store
 
@@ -129,8 +129,18 @@ def _teacher(task: Task, recipe: StudentRecipe, context: Context) -> Teacher | N
     live = not isinstance(task.plan.data.augment, nn.Identity)
     match recipe.learns_from.source:
         case "teacher":
-            return context.teacher(task.earlier[recipe.teacher[0]], live=live)
+            teacher = context.teacher(task.earlier[recipe.teacher[0]], live=live)
         case "bayes":
-            return context.bayes_teacher(live=live)
+            teacher = context.bayes_teacher(live=live)
         case "labels":
             return None
+    return _controlled(teacher, recipe, task.plan) if recipe.control else teacher
+
+
+def _controlled(teacher: Teacher, recipe: StudentRecipe, plan: Plan) -> CachedTeacher:
+    """Return the teacher with other targets for the student's transfer set, as its control makes them."""
+    assert isinstance(teacher, CachedTeacher)
+    ids, control = plan.data.train_ids, instantiate(recipe.control, _convert_="all")
+    logits = teacher.logits.float().cpu().clone()
+    logits[ids] = control(logits[ids], plan.data.train.labels[ids], temperature_of(loss_of(recipe)))
+    return CachedTeacher(logits)
