@@ -14,7 +14,7 @@ from kdlab.fits.trained import Trained
 from kdlab.measure.confusion import Counts, confusion
 from kdlab.measure.correction import NoOffsets, class_prior, oracle_offsets, prior_offsets
 from kdlab.measure.disagreements import disagreements
-from kdlab.measure.metrics import measure, offset_rows
+from kdlab.measure.metrics import answers_of, measure, offset_rows
 from kdlab.results import Correction, Disagreement, Row
 
 
@@ -59,7 +59,7 @@ def measure_networks(
         if split == "test" or "test" not in settings.splits:
             measured.logits.update(logits)
             measured.confusion.update({name: confusion(logits[name], labels) for name in fits})
-        choices = {name: found.argmax(dim=1) for name, found in logits.items()}
+        answers = {name: answers_of(logits[name]) for name in {TEACHER, *map(teacher_of, fits.values())}}
         right: dict[tuple[str, Correction], Tensor] = {}
         for name in logits:
             held_out = fits[name].held_out if name in fits else []
@@ -77,7 +77,7 @@ def measure_networks(
                     split,
                     corrected,
                     labels,
-                    teacher_choice=choices[teacher_of(fits[name]) if name in fits else TEACHER],
+                    teacher=answers[teacher_of(fits[name]) if name in fits else TEACHER],
                     held_out=unseen[name],
                     correction=correction,
                     log_posterior=logits.get("bayes"),

@@ -16,7 +16,7 @@ from kdlab.fits.fit import fit
 from kdlab.fits.logits import logits_of
 from kdlab.hardware import Hardware
 from kdlab.losses import DistillationLoss, LossTerms
-from kdlab.measure.metrics import measure
+from kdlab.measure.metrics import answers_of, measure
 from kdlab.models import MLP
 from kdlab.modules import CachedTeacher, Classifier, Distilled, LiveTeacher
 from kdlab.modules.trained import TrainedNetwork
@@ -166,7 +166,7 @@ def test_a_curves_last_validation_figures_are_those_of_the_rows(stripes, tmp_pat
     inputs, labels = stripes.split("val")
     assert len(labels) % 7
     logits = logits_of(module.net, inputs, stripes.scale, arithmetic.device, 7)
-    rows = measure("arm", "val", logits, labels, teacher_choice=logits.argmax(dim=1), held_out=stripes.held_out)
+    rows = measure("arm", "val", logits, labels, teacher=answers_of(logits), held_out=stripes.held_out)
     found = {(row.classes, row.metric): row for row in rows}
     for group in ("seen", "unseen"):
         accuracy = found[group, "accuracy"]
