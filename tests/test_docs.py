@@ -25,8 +25,8 @@ from kdlab.results import Fit, Inputs, Results, Row
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = (
-    "../README.md", "config.md", "data.md", "decisions.md", "experiments.md", "methods.md", "reproduction/README.md", "results.md",
-    "sweeps.md",
+    "../README.md", "config.md", "data.md", "decisions.md", "experiments.md", "methods.md", "reproduction/README.md",
+    "results.md", "sweeps.md",
 )  # fmt: skip
 
 
