@@ -23,9 +23,10 @@ class Answers(NamedTuple):
 
 
 def answers_of(logits: Tensor) -> Answers:
-    """Return what logits (N, C) say, in float64."""
-    log_p = logits.double().log_softmax(dim=1)
-    return Answers(logits.argmax(dim=1), log_p.exp(), -(log_p.exp() * log_p).sum(dim=1))
+    """Return what logits (N, C) say."""
+    log_p = logits.log_softmax(dim=1)
+    p = log_p.exp()
+    return Answers(logits.argmax(dim=1), p, -(p * log_p).sum(dim=1))
 
 
 def measure(
