@@ -85,8 +85,8 @@ def test_ctrl_c_ends_cleanly(commands, tmp_path):
 def test_two_runs_give_identical_rows_another_seed_others_and_arms_are_fair(kdlab_train, tmp_path):
     for seed in (0, 0, 1):
         done = kdlab_train(
-            "+experiment=dark_knowledge", *TINY, f"seed={seed}", "+arms.same.loss.alpha=0", "store=off", "figures=false",
-            "+every_arm.optimizer.lr=0.03",
+            "+experiment=dark_knowledge", *TINY, f"seed={seed}", "+arms.same.loss.alpha=0", "store=off",
+            "figures=false", "+every_arm.optimizer.lr=0.03",
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
     first, again, other = map(read, results_of(tmp_path))

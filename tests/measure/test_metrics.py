@@ -64,9 +64,7 @@ def test_a_teacher_is_no_distance_from_itself_and_one_without_errors_has_no_row_
 
 def test_ece_equals_its_definition(case):
     logits, labels, teacher = case
-    value = table(measure("a", "test", logits, labels, teacher=answers_of(teacher), held_out=[]))[
-        "all", "ece"
-    ].value
+    value = table(measure("a", "test", logits, labels, teacher=answers_of(teacher), held_out=[]))["all", "ece"].value
     confidence, guess = logits.softmax(1).max(1)
     bins = torch.bucketize(confidence, torch.linspace(0, 1, 16)[1:-1])
     expected = sum(
