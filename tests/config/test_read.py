@@ -34,7 +34,14 @@ def problems(*overrides: str) -> list[str]:
     [
         [],
         ["data=digits", "data.val_size=0", "data.held_out_classes=[]", "seed=7"],
-        ["model@student.net=linear", "optimizer=adam", "schedule=constant", "loss=logit_mse", "trainer=cpu"],
+        [
+            "model@student.net=linear",
+            "optimizer=adam",
+            "+every_arm.optimizer.lr=0.001",
+            "schedule=constant",
+            "loss=logit_mse",
+            "trainer=cpu",
+        ],
         ["data.held_out_classes=['0',1]", "data.val_size=5000", "augment@student.augment=jitter"],
         ["arms.distilled.loss.alpha=1", "arms.baseline.max_epochs=3"],
     ],
@@ -206,7 +213,7 @@ def test_a_network_that_cannot_be_found_is_reported():
 def test_an_arm_that_overrides_what_is_not_there_is_reported_with_what_is():
     (problem,) = problems("+arms.distilled.losss.alpha=1")
     assert problem.startswith(
-        "arms.distilled.losss: no such key in the student's recipe; there are augment, held_out_classes"
+        "arms.distilled.losss: no such key in the student's recipe; there are augment, control, held_out_classes"
     )
 
 
