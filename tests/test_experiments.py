@@ -39,7 +39,9 @@ TINY = {
     "leave_one_out": [
         *DIGITS, "student.net.widths=[200]", "teacher.max_epochs=6", "student.max_epochs=4", "optimizer.lr=0.05"
     ],
-    "blobs_targets": ["trainer=cpu", "teacher.max_epochs=60", "student.max_epochs=60"],
+    "blobs_targets": [
+        "trainer=cpu", "teacher.max_epochs=60", "student.max_epochs=60", "+every_arm.optimizer.lr=0.001"
+    ],
     "blobs_unseen": ["trainer=cpu", "teacher.max_epochs=30", "student.max_epochs=30"],
     "cnn_temperature": [
         "data=digits", "trainer=cpu", "data.val_size=0", "teacher.max_epochs=3", "student.max_epochs=3",
@@ -47,6 +49,7 @@ TINY = {
     ],
     "soft_or_hard": [
         *DIGITS, "student.net.widths=[200,200]", "teacher.max_epochs=10", "student.max_epochs=10",
+        "+every_arm.optimizer.lr=0.03",
         "~arms.a0_5_t1", "~arms.a0_5_t4", "~arms.a0_5_t20", "~arms.a0_9_t1", "~arms.a0_9_t20", "~arms.a1_t20",
     ],
     "cifar10_compression": [
@@ -123,7 +126,10 @@ def test_every_line_of_a_comparison_is_about_an_arm_and_a_metric_of_the_experime
 
 @pytest.mark.parametrize("name", SOURCED)
 def test_every_figure_of_a_source_stands_in_the_experiments_section_of_the_docs_too(name):
-    text = (CONFIGS.parent / "docs" / "experiments.md").read_text()
+    docs = CONFIGS.parent / "docs"
+    if not (docs / "reproduction" / "rows" / f"{name}.csv").exists():
+        pytest.skip("not reproduced yet")
+    text = (docs / "experiments.md").read_text()
     section = text.split(f"\n## {name}\n")[1].split("\n## ")[0]
     stated = set(re.findall(r"\d[\d,.]*\d|\d", section))
     for row in composed(name).comparison.rows:

@@ -20,7 +20,7 @@ from kdlab.hashing import code_hash, plain
 
 PACKAGE = Path(__file__).parent.parent
 TRAINING_CODE = (
-    "controls.py", "data", "fits/callbacks.py", "fits/context.py", "fits/fit.py", "fits/logits.py", "fits/objective.py",
+    "data", "fits/callbacks.py", "fits/context.py", "fits/fit.py", "fits/logits.py", "fits/objective.py",
     "fits/plan.py", "fits/stack.py", "fits/train.py", "hashing.py", "losses", "models", "modules", "schedules.py",
 )  # fmt: skip
 LIBRARIES = ("torch", "torchvision", "lightning")

@@ -89,6 +89,8 @@ def base() -> dict[str, str]:
         ("evaluation.prior_offsets=shared", set()),
         ("comparison=null", set()),
         ("claims=[]", set()),
+        ("tuning=null", set()),
+        ("reproduction=null", set()),
         ("figures=false", set()),
         ("question=why", set()),
         ("store=off", set()),

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from kdlab.config.compose import CONFIGS
 from kdlab.config.read import read
-from kdlab.controls import ClassMean, Permuted, Shuffled, Smoothed, TopK, WithinClass
 from kdlab.errors import ConfigError
 from kdlab.fits.objective import equation_of
+from kdlab.losses.controls import ClassMean, Permuted, Shuffled, Smoothed, TopK, WithinClass
 from kdlab.pipeline import run
 
 T = 3.0
