@@ -9,6 +9,7 @@ rows/ and tuning/, so that work done at different times adds up; docs/reproduced
 """
 
 import argparse
+import csv
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,7 +36,6 @@ from kdlab.config.comparison import GROUPS
 from kdlab.config.compose import experiments
 from kdlab.files import write_csv
 from kdlab.fits.key import TRAINING_CODE_HASH
-from kdlab.report.rows import Run
 from kdlab.results import InvalidResults, Results, Row, read
 
 RUNS = Path("outputs") / "reproduction"
@@ -59,14 +59,15 @@ def main() -> None:
     for name in [] if given.pages else names:
         (tune if given.tune else reproduce)(name, asked[name])
         write_pages()
-    write_pages()
+    if given.pages:
+        write_pages()
 
 
 def reproduce(name: str, config: dict[str, Any]) -> None:
     """Run an experiment over its seeds, and keep the rows of those that finished."""
     rows: list[list[Any]] = []
     runs: list[list[Any]] = []
-    for _, results in sweep(seeds_arguments(name, config), RUNS / name / "seeds"):
+    for results in sweep(seeds_arguments(name, config), RUNS / name / "seeds"):
         rows += [[results.seed, *_fields(row)] for row in results.rows if _is_kept(row, config)]
         runs.append(described(name, results))
     run_grid(name, config)
@@ -82,7 +83,7 @@ def run_grid(name: str, config: dict[str, Any]) -> None:
         return
     place = [str(grid.get("classes", "all"))], grid["metric"], grid.get("correction", "none")
     rows = []
-    for _, results in sweep(grid_arguments(name, config["reproduction"]), RUNS / name / "grid"):
+    for results in sweep(grid_arguments(name, config), RUNS / name / "grid"):
         at = OmegaConf.select(OmegaConf.create(results.config), grid["key"])
         for arm in ("teacher", *results.config["arms"]):
             value = results.value(arm, *place)
@@ -92,9 +93,10 @@ def run_grid(name: str, config: dict[str, Any]) -> None:
 
 def copy_figures(name: str, wanted: list[str]) -> None:
     """Draw the figures of the first seed's run, and keep those that the experiment's page shows, with a palette."""
-    if not wanted:
+    runs = sorted((RUNS / name / "seeds").glob("*/results.json"), key=lambda path: int(path.parent.name))
+    if not (wanted and runs):
         return
-    run = min((RUNS / name / "seeds").glob("*/results.json"), key=lambda path: int(path.parent.name)).parent
+    run = runs[0].parent
     subprocess.run([sys.executable, "-m", "kdlab.report", str(run)], check=True)
     target = FOLDER / "figures" / name
     target.mkdir(parents=True, exist_ok=True)
@@ -109,24 +111,25 @@ def tune(name: str, config: dict[str, Any]) -> None:
         sys.exit(f"{name}: conf/experiment/{name}.yaml has no tuning")
     keys = list(config["tuning"]["settings"])
     found = []
-    for _, results in sweep(tuning_arguments(name, config["tuning"]), RUNS / name / "tuning"):
+    for results in sweep(tuning_arguments(name, config), RUNS / name / "tuning"):
         every = OmegaConf.create(results.config["every_arm"])
         tried = " ".join(f"{key}={OmegaConf.select(every, key)}" for key in keys)
         for arm in results.config["arms"]:
             errors, nll = (results.find(arm, "seen", metric, "none", "val") for metric in ("errors", "nll"))
             if errors and nll:
                 found.append([name, arm, tried, results.seed, errors.value, f"{nll.value:.6g}", errors.n])
+    (FOLDER / "tuning").mkdir(parents=True, exist_ok=True)
     write_csv(FOLDER / "tuning" / f"{name}.csv", TUNED_FIELDS, found)
 
 
-def sweep(arguments: list[str], folder: Path) -> Iterator[Run]:
-    """Run a sweep, or go on with it; yield its finished points."""
+def sweep(arguments: list[str], folder: Path) -> Iterator[Results]:
+    """Run a sweep, or go on with it; yield the results of its finished points."""
     command = ["-m", "kdlab.train", *arguments, f"hydra.sweep.dir={folder}"]
     print("python", *command, flush=True)
     subprocess.run([sys.executable, *command], check=False)  # a point that failed is left out
     for path in sorted(folder.glob("*/results.json"), key=lambda path: int(path.parent.name)):
         try:
-            yield Run(path.parent, read(path))
+            yield read(path)
         except InvalidResults as error:
             print(error)
 
@@ -144,8 +147,6 @@ def described(name: str, results: Results) -> list[Any]:
 
 def keep(path: Path, header: list[str], lines: list[list[Any]], *, key: int) -> None:
     """Write lines into a CSV file in place of those with the same first `key` cells; others stay."""
-    import csv
-
     new = {tuple(map(str, line[:key])) for line in lines}
     kept = []
     if path.exists():

@@ -104,7 +104,7 @@ def grid_part(it: Reproduced) -> Iterator[str]:
         rows.append([arm, *("; ".join(filter(None, found[at])) if at in found else "" for at in places)])
     what = metric_of(grid)
     yield f"{what} over `{grid['key']}`: mean; 95 % interval, seeds {_ranges([int(line['seed']) for line in lines])}."
-    yield _code(f"python -m kdlab.train {' '.join(grid_arguments(it.name, it.config['reproduction']))}")
+    yield _code(f"python -m kdlab.train {' '.join(grid_arguments(it.name, it.config))}")
     yield markdown(Table("grid", "", ["arm", *places], rows))
     yield f"![{what} over {grid['key']}, an arm a line](figures/{it.name}/grid.png)"
 
@@ -123,7 +123,7 @@ def tuning_part(it: Reproduced) -> Iterator[str]:
         cells = {it: f"{means[it]:.4g}" if it in means else "diverged" for it in settings}
         rows.append([arm, *(f"**{cell}**" if it == best[arm] else cell for it, cell in cells.items())])
     yield f"How each arm's settings were chosen: errors on {n} validation samples (seen classes), seed {seeds}."
-    yield _code(f"python -m kdlab.train {' '.join(tuning_arguments(it.name, it.config['tuning']))}")
+    yield _code(f"python -m kdlab.train {' '.join(tuning_arguments(it.name, it.config))}")
     yield markdown(Table("tuning", "", ["arm", *settings], rows)).replace("\\*\\*", "**")
     for arm, why in (it.config["tuning"].get("exceptions") or {}).items():
         yield f"{arm} has another setting: {why}."
@@ -134,17 +134,16 @@ def tuning_part(it: Reproduced) -> Iterator[str]:
 def page(it: Reproduced, body: str) -> str:
     """Return the page of one experiment."""
     hours = sum(float(run["hours"]) for run in it.runs)
-    drawn = it.config["reproduction"].get("figures") or []
+    name, record = it.name, it.config["reproduction"]
     parts = [
         f"# {it.name}", escaped(str(it.config["question"])),
         f"Written by `make reproduce ONLY={it.name}`; what it means is told in [experiments](../experiments.md).",
+        *filter(None, [record.get("note")]),
         body,
         f"![Each arm's test error: each seed, and the mean with its interval](figures/{it.name}/errors.png)",
-        *(f"![{what.replace('_', ' ')}, first seed](figures/{it.name}/{what}.png)" for what in drawn),
+        *(f"![{it.replace('_', ' ')}, first seed](figures/{name}/{it}.png)" for it in record.get("figures") or []),
         "## How it was run", f"{hours:.2f} hours of training in all.", markdown(_runs_table(it.runs)),
     ]  # fmt: skip
-    if note := it.config["reproduction"].get("note"):
-        parts.insert(3, note)
     return "\n\n".join(parts) + "\n"
 
 
@@ -180,10 +179,11 @@ def verdicts(found: Sequence[Reproduced], link: str = "docs/reproduction/") -> s
         words = [judged.verdict.word for judged in it.judged]
         counts = [f"{words.count(word)} {WORDS[word]}" for word in WORDS if word in words]
         rows.append([it.name, str(it.config["question"]), str(len(it.results)), ", ".join(counts) or "none"])
-    table = markdown(Table("verdicts", "", ["experiment", "asks", "seeds", "claims"], rows, labels=2))
-    return re.sub(r"^\| (\w+) \|", rf"| [\1]({link}\1.md) |", table, flags=re.MULTILINE).replace(
-        f"[experiment]({link}experiment.md)", "experiment"
-    )
+    head, ruler, *lines = markdown(
+        Table("verdicts", "", ["experiment", "asks", "seeds", "claims"], rows, labels=2)
+    ).splitlines()
+    linked = [re.sub(r"^\| (\w+) \|", rf"| [\1]({link}\1.md) |", line) for line in lines]
+    return "\n".join([head, ruler, *linked])
 
 
 def claims_frame_of(found: Sequence[Reproduced]) -> Any:

@@ -46,8 +46,19 @@ def config_of(name: str) -> dict[str, Any]:
 
 
 def recipe_of(name: str) -> str:
-    """Return a hash of all of an experiment's config that its numbers depend on, seeds apart."""
-    return short_hash({key: value for key, value in config_of(name).items() if key not in NO_RECIPE})
+    """Return a hash of all of an experiment's config that its numbers depend on, seeds apart.
+
+    What is not set is left out: a new key that does nothing by default makes no other recipe.
+    """
+    return short_hash(_set({key: value for key, value in config_of(name).items() if key not in NO_RECIPE}))
+
+
+def _set(node: Any) -> Any:
+    """Return a config without its keys that hold nothing: null, {} and []."""
+    if not isinstance(node, dict):
+        return node
+    inner = {key: _set(value) for key, value in node.items()}
+    return {key: value for key, value in inner.items() if value not in (None, {}, [])}
 
 
 def all_reproduced() -> list[Reproduced]:
@@ -56,9 +67,9 @@ def all_reproduced() -> list[Reproduced]:
 
 
 def reproduced(name: str) -> Reproduced | None:
-    """Return what is known of an experiment; None where there are no rows."""
-    config = config_of(name)
-    runs = [run for run in lines_of(FOLDER / "runs.csv") if run["experiment"] == name]
+    """Return what is known of an experiment as it is now; None where there are no rows of this recipe."""
+    config, recipe = config_of(name), recipe_of(name)
+    runs = [run for run in lines_of(FOLDER / "runs.csv") if (run["experiment"], run["recipe"]) == (name, recipe)]
     of_seed = defaultdict(list)
     for line in lines_of(FOLDER / "rows" / f"{name}.csv"):
         of_seed[line.pop("seed")].append(Row(**line | {"value": _number(line["value"]), "n": int(line["n"])}))  # type: ignore[arg-type]
@@ -91,15 +102,17 @@ def seeds_arguments(name: str, config: dict[str, Any]) -> list[str]:
     return [f"+experiment={name}", *(record.get("more") or []), f"seeds={record['seeds']}"]
 
 
-def grid_arguments(name: str, record: dict[str, Any]) -> list[str]:
+def grid_arguments(name: str, config: dict[str, Any]) -> list[str]:
     """Return the arguments that run an experiment over the values of its grid's key."""
+    record = config["reproduction"]
     grid = record["grid"]
     values = ",".join(map(str, grid["values"]))
     return [f"+experiment={name}", *(record.get("more") or []), f"{grid['key']}={values}", f"seeds={grid['seeds']}"]
 
 
-def tuning_arguments(name: str, record: dict[str, Any]) -> list[str]:
+def tuning_arguments(name: str, config: dict[str, Any]) -> list[str]:
     """Return the arguments that train every arm at each of the candidates."""
+    record = config["tuning"]
     tried = [f"+every_arm.{key}={','.join(map(str, values))}" for key, values in record["settings"].items()]
     seeds = f"seed={','.join(map(str, record['seeds']))}"
     return ["-m", f"+experiment={name}", *(record.get("more") or []), *tried, seeds, "evaluation.splits=[val]"]

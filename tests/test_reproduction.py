@@ -82,6 +82,26 @@ def test_each_arm_has_the_setting_that_was_best_on_validation(reproduced_rows):
                 assert own == float(value), f"{name}: {arm} has {key}={own}, and {value} was best on validation"
 
 
+def test_no_experiment_says_that_its_arms_were_tuned_without_the_errors_that_chose(reproduced_rows):
+    tuned = set()
+    for name in experiments():
+        tuning = reproduced_rows.config_of(name)["tuning"]
+        tuned |= {name} if tuning and tuning.get("arms") != [] else set()
+    kept = {path.stem for path in (DOCS / "reproduction" / "tuning").glob("*.csv")}
+    assert tuned - kept == {"is_it_knowledge"}  # whose two tuned arms are dark_knowledge's
+
+
+def test_rows_of_another_recipe_are_left_out_and_a_key_that_holds_nothing_makes_no_other_recipe(
+    reproduced_rows, monkeypatch
+):
+    assert reproduced_rows.reproduced("dark_knowledge")
+    config = reproduced_rows.config_of("dark_knowledge")
+    monkeypatch.setattr(reproduced_rows, "config_of", lambda name: config | {"new": None, "more": {"key": []}})
+    assert reproduced_rows.reproduced("dark_knowledge")
+    monkeypatch.setattr(reproduced_rows, "config_of", lambda name: config | {"teacher": {"max_epochs": 1}})
+    assert reproduced_rows.reproduced("dark_knowledge") is None
+
+
 def test_a_real_reproduction_goes_on_and_adds_its_seeds_to_those_that_are_there(
     reproduce, reproduced, reproduced_rows, tmp_path, monkeypatch
 ):

@@ -40,7 +40,7 @@ def tuning_problems(tuning: Any, config: Mapping[str, Any]) -> Iterator[str]:
         yield f"tuning.exceptions={shown(exceptions)}: must be a reason, a text, for each of some arms"
     arms = tuning.get("arms")
     if not isinstance(arms, list | None):
-        yield f"tuning.arms={shown(arms)}: must be a list of arms, or left out where all were tuned"
+        yield f"tuning.arms={shown(arms)}: must be a list of arms ([]: none yet), or left out where all were tuned"
     about = tuning.get("about") or {}
     if not isinstance(about, dict):
         yield f"tuning.about={shown(about)}: must be a mapping of the config's keys"
@@ -104,8 +104,9 @@ def _grid_problems(grid: Any) -> Iterator[str]:
 
 def tried_settings(config: Mapping[str, Any], arm: str) -> int:
     """Return among how many settings an arm's was chosen; 1 for one that was not tuned."""
-    tuning = config.get("tuning")
-    if not tuning or arm not in (tuning.get("arms") or config.get("arms") or ()):
+    tuning = config.get("tuning") or {}
+    tuned = tuning.get("arms")
+    if not tuning or arm not in ((config.get("arms") or ()) if tuned is None else tuned):
         return 1
     return math.prod(len(values) for values in tuning["settings"].values())
 

@@ -6,18 +6,9 @@ from kdlab.sweeps.job import Job
 
 # The beginnings of keys that change no teacher.
 OF_STUDENTS = (
-    "student",
-    "arms",
-    "every_arm",
-    "loss",
-    "optimizer",
-    "schedule",
-    "evaluation",
-    "figures",
-    "name",
-    "question",
+    "student", "arms", "every_arm", "loss", "optimizer", "schedule", "evaluation", "figures", "name", "question",
     "store",
-)
+)  # fmt: skip
 
 
 def teachers_first(jobs: Iterable[Job]) -> list[Job]:

@@ -122,6 +122,7 @@ def results(seed: int, tuning: dict | None) -> Results:
     [
         (None, (1, 1)),
         (TUNING, (6, 6)),
+        (TUNING | {"arms": []}, (1, 1)),  # still to be done
         (TUNING | {"arms": ["kd"]}, (1, 6)),
         (TUNING | {"arms": ["plain", "kd"]}, (6, 6)),
     ],
