@@ -2,19 +2,17 @@
 
 import logging
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-import torch
 from filelock import FileLock
 from hydra.utils import instantiate
 
 from kdlab import hardware
 from kdlab.config.compose import ComposedConfig
-from kdlab.config.experiment import TEACHER, Experiment, StoreSettings, TeacherRecipe
+from kdlab.config.experiment import TEACHER, Experiment, StoreSettings
 from kdlab.config.read import known
 from kdlab.config.read import read as read_config
 from kdlab.config.recipes import generations
@@ -126,9 +124,7 @@ def finished_before(plain: Mapping[str, Any], folder: Path, *, began: float, swe
     if found.config != experiment.config:
         return False
     context = context_of(experiment, folder, began, sweep)
-    given = any(isinstance(recipe, TeacherRecipe) and recipe.checkpoint for recipe in experiment.recipes.values())
-    with nullcontext() if given else torch.device("meta"):  # of weights that are trained, keys need the shapes
-        plans = plan_fits(experiment.recipes, context)
+    plans = plan_fits(experiment.recipes, context)
     with_page = not experiment.figures or (folder / PAGE).exists()
     return with_page and _would_find(found, experiment, plans, context) and not damage(folder)
 

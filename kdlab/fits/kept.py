@@ -79,7 +79,7 @@ def trained(
     plan: Plan, curve: Sequence[Point], *, epochs: int, seconds: float, reused: bool, stack: int = 1
 ) -> Trained:
     """Return a plan's network, which has been trained, with its record."""
-    parameters = sum(p.numel() for p in plan.net.parameters())
+    parameters = sum(p.numel() for p in plan.outline.parameters())
     recipe = plan.recipe
     record = Fit(
         plan.name,

@@ -51,7 +51,7 @@ def fit_contents(
         recipe: the parts of the recipe that matter to this fit.
         data: the fit's view of its data set.
         hardware: where it is trained.
-        net: the network before training.
+        net: the network, with or without weights.
         teacher_keys: the content keys of the teachers that the fit depends on.
     """
     sources = sources_of(_targets(recipe), [type(net), type(data)])

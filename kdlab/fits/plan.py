@@ -1,10 +1,13 @@
 """What each fit of a run will be, down to its content key, before anything is trained."""
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from hydra.utils import instantiate
 from lightning import seed_everything
 from torch import nn
@@ -26,15 +29,22 @@ KEYED_ELSEWHERE = ("teacher", "start", "held_out_classes", "checkpoint")
 class Plan:
     """One planned fit: to be trained, taken from the store, or loaded from weights that the user gave.
 
-    `data` is the fit's view of the data. `contents` holds everything that its weights depend on, `key` is their hash.
+    `outline` is its network without weights, `build` gives one with its initial, or given, weights. `data` is the fit's
+    view of the data. `contents` holds everything that its weights depend on, `key` is their hash.
     """
 
     name: str
     recipe: Recipe
-    net: nn.Module
+    outline: nn.Module
+    build: Callable[[], nn.Module]
     data: ClassificationData
     seed: int
     contents: dict[str, Any]
+
+    @cached_property
+    def net(self) -> nn.Module:
+        """The network, built when it is first asked for: a plan that is only looked at needs none."""
+        return self.build()
 
     @property
     def key(self) -> str:
@@ -63,7 +73,7 @@ def plan_fits(recipes: Mapping[str, Recipe], context: Context) -> dict[str, Plan
 def _plan(name: str, recipe: Recipe, generation: int, context: Context, earlier: Mapping[str, Plan]) -> Plan:
     # All students of one generation start alike, and none from its teacher's initial weights.
     seed = derive(recipe.seed, "student", generation - 1) if generation else derive(recipe.seed, "teacher")
-    net = new_network(recipe.net, seed)
+    build: Callable[[], nn.Module] = partial(new_network, recipe.net, seed)
     data = context.data.for_fit(
         held_out=list(recipe.held_out_classes),
         augment=instantiate(recipe.augment, _convert_="all"),
@@ -79,10 +89,24 @@ def _plan(name: str, recipe: Recipe, generation: int, context: Context, earlier:
         if recipe.start:
             matters["start"] = earlier[recipe.start].key
     elif recipe.checkpoint:
-        weights.load(net, Path(recipe.checkpoint).expanduser())
-        matters, data = {"net": recipe.net, "weights": weights.checksum(net)}, context.data
-    contents = fit_contents(recipe=matters, data=data, hardware=context.hardware, net=net, teacher_keys=teachers)
-    return Plan(name, recipe, net, data, seed, contents)
+        given = build()
+        weights.load(given, Path(recipe.checkpoint).expanduser())
+        build = partial(nn.Module.eval, given)
+        matters, data = {"net": recipe.net, "weights": weights.checksum(given)}, context.data
+    outline = _outline(recipe.net, build)
+    contents = fit_contents(recipe=matters, data=data, hardware=context.hardware, net=outline, teacher_keys=teachers)
+    return Plan(name, recipe, outline, build, data, seed, contents)
+
+
+def _outline(node: Node, build: Callable[[], nn.Module]) -> nn.Module:
+    """Build a network without weights; one whose own code needs their values gets them."""
+    try:
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of weights that are loaded, to no effect
+            net: nn.Module = instantiate(node, _convert_="all")
+    except Exception:
+        return build()
+    return net
 
 
 def new_network(node: Node, seed: int) -> nn.Module:

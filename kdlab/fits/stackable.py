@@ -33,22 +33,38 @@ def stacks(plans: Sequence[Plan], context: Context) -> list[list[Plan]]:
     targets, teachers, seeds, and numbers of the optimizer.
     """
     alike: dict[str, list[Plan]] = defaultdict(list)
+    alone: dict[str, list[Plan]] = defaultdict(list)
     for plan in plans:
-        alike[str(id(plan)) if plan.given else _shape(plan)].append(plan)
-    found = []
+        if (reason := _alone(plan, context)) is None:
+            alike[_shape(plan)].append(plan)
+        else:
+            alone[reason].append(plan)
+    for reason, group in alone.items():
+        if reason and len(group) > 1:
+            log.info("%s: trained one by one, %s", _names(group), reason)
+    found = [[plan] for group in alone.values() for plan in group]
     for group in alike.values():
         size = _largest(group, context)
         found += [group[start : start + size] for start in range(0, len(group), size)]
     return found
 
 
+def _alone(plan: Plan, context: Context) -> str | None:
+    """Return why a fit is trained alone, "" where that needs no word; None for one that may be stacked.
+
+    Needs no network with weights: for large ones, building them takes longer than all else that is planned.
+    """
+    if plan.given or context.stack == "off" or context.hardware.devices > 1:
+        return ""
+    if context.stack == "auto" and context.hardware.device.type == "cpu" and (slow := _slow_on_cpu(plan.outline)):
+        return f"which is faster on a CPU for {slow}"
+    return None
+
+
 def _largest(group: Sequence[Plan], context: Context) -> int:
     """Return how many of these fits are trained at once, and log why they are not, where that is so."""
     plan, asked, device = group[0], context.stack, context.hardware.device
-    if len(group) == 1 or asked == "off" or context.hardware.devices > 1:
-        return 1
-    if asked == "auto" and device.type == "cpu" and (slow := _slow_on_cpu(plan.net)):
-        log.info("%s: trained one by one, which is faster on a CPU for %s", _names(group), slow)
+    if len(group) == 1:
         return 1
     inputs = plan.data.scale(plan.data.train.inputs[: plan.data.batch_size])[:4]
     if problem := _refusal(plan.net, inputs):

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdlab.data import Batch
+from kdlab.losses.scheduled import is_scheduled, tell
 from kdlab.modules.teacher import Teacher
 from kdlab.modules.trained import TrainedNetwork
 
@@ -27,6 +28,7 @@ class Distilled(TrainedNetwork):
     ) -> None:
         super().__init__(net, **kwargs)
         self.loss = loss
+        self.scheduled = is_scheduled(loss)
         self.teacher = teacher
         self.soft = soft
 
@@ -37,6 +39,8 @@ class Distilled(TrainedNetwork):
 
     def losses(self, logits: Tensor, batch: Batch) -> dict[str, Any]:
         """Return the total loss, its soft term if it has one, and the cross-entropy with the labels."""
+        if self.scheduled:
+            tell(self.loss, self.progress())
         answers, classes = self.teacher(batch) if self.teacher else None, batch.labels
         if answers is not None and not self.soft:
             classes, answers = answers.argmax(dim=1), None

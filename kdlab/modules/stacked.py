@@ -21,7 +21,7 @@ from kdlab.data import Batch
 from kdlab.losses.terms import at_least_float32
 from kdlab.modules.epoch import EpochSums, full_precision
 from kdlab.modules.stacked_losses import StackedLosses, cross_entropies
-from kdlab.modules.trained import TrainedNetwork, divergence
+from kdlab.modules.trained import TrainedNetwork, divergence, total_steps
 
 # What a checkpoint holds of each student besides its weights and its curve.
 OF_STUDENTS = ("stopped", "diverged", "best_epochs", "best_accuracies", "best")
@@ -73,8 +73,7 @@ class Stacked(LightningModule):
         self._group_of = {student: index for index, group in enumerate(members) for student in group}
         for group, student in zip(optimizer.param_groups, (group[0] for group in members), strict=True):
             group.update(_numbers(self.make_optimizers[student]))
-        steps = self.trainer.datamodule.steps_per_epoch * self.trainer.max_epochs  # type: ignore[attr-defined]
-        return {"optimizer": optimizer, "lr_scheduler": self.make_schedule(optimizer, steps)}
+        return {"optimizer": optimizer, "lr_scheduler": self.make_schedule(optimizer, total_steps(self.trainer))}
 
     def on_fit_start(self) -> None:
         """Bring the losses and the teachers to the students' device."""
@@ -94,6 +93,8 @@ class Stacked(LightningModule):
         for batch in batches:
             self._own_batches = batch.ids.ndim == 2
             logits = self(batch.inputs)
+            if self.losses.scheduled:
+                self.losses.tell(self.global_step / total_steps(self.trainer))
             with full_precision(self.device):
                 means = self.losses(logits, batch)
                 right = (logits.detach().argmax(dim=-1) == batch.labels).float().mean(dim=-1)

@@ -11,6 +11,7 @@ from torch.func import functional_call, vmap
 
 from kdlab.data import Batch
 from kdlab.losses import HardLoss
+from kdlab.losses.scheduled import is_progress
 from kdlab.modules.distilled import Distilled
 from kdlab.modules.teacher import Teacher
 from kdlab.modules.trained import TrainedNetwork
@@ -22,7 +23,7 @@ class StackedLosses:
     """Computes the loss of each of S students.
 
     Students whose losses are of one class, and differ in buffers alone, are computed together; so are those who ask
-    their teachers alike.
+    their teachers alike. `scheduled` says whether any of the losses wants to be told how far the fits have come.
     """
 
     def __init__(self, students: Sequence[TrainedNetwork]) -> None:
@@ -30,6 +31,7 @@ class StackedLosses:
         for index, student in enumerate(students):
             groups[_kind(student)].append(index)
         self.groups = [_Group([students[index] for index in members]) for members in groups.values()]
+        self.scheduled = any(is_progress(name) for group in self.groups for name in group.numbers)
         order = [index for members in groups.values() for index in members]
         self.place = torch.tensor(order).argsort()  # of each student in the groups' order
         self.members = [torch.tensor(members) for members in groups.values()]
@@ -40,6 +42,13 @@ class StackedLosses:
         self.members = [members.to(device) for members in self.members]
         for group in self.groups:
             group.to(device)
+
+    def tell(self, progress: float) -> None:
+        """Tell these losses which share of the fits' steps has been taken."""
+        for group in self.groups:
+            for name, value in group.numbers.items():
+                if is_progress(name):
+                    value.fill_(progress)
 
     def __call__(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return the means over the batch, (S,) each: `loss`, `hard_loss`, `soft_loss`; NaN where there is none.

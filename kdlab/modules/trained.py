@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from lightning import LightningModule
+from lightning import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -21,6 +21,12 @@ MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
 MakeSchedule = Callable[[Optimizer, int], LRScheduler]
 
 REMEDIES = "a lower learning rate, a warmup (schedule.warmup=0.1) or another temperature may help"
+
+
+def total_steps(trainer: Trainer) -> int:
+    """Return how many steps a fit takes that is not stopped early."""
+    steps: int = trainer.datamodule.steps_per_epoch * trainer.max_epochs  # type: ignore[attr-defined]
+    return steps
 
 
 class TrainedNetwork(LightningModule, ABC):
@@ -63,8 +69,11 @@ class TrainedNetwork(LightningModule, ABC):
     def configure_optimizers(self) -> Any:
         """Build the optimizer, and a schedule over all steps of the fit."""
         optimizer = self.make_optimizer(self.net.parameters())
-        steps = self.trainer.datamodule.steps_per_epoch * self.trainer.max_epochs  # type: ignore[attr-defined]
-        return {"optimizer": optimizer, "lr_scheduler": self.make_schedule(optimizer, steps)}
+        return {"optimizer": optimizer, "lr_scheduler": self.make_schedule(optimizer, total_steps(self.trainer))}
+
+    def progress(self) -> float:
+        """Return the share of the fit's steps that have been taken; a fit that goes on counts those before."""
+        return self.global_step / total_steps(self.trainer)
 
     def on_train_epoch_start(self) -> None:
         """Reset the epoch's sums; note the learning rate and the time."""

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,8 +11,8 @@ from PIL import Image
 
 from kdlab.config.read import read
 from kdlab.data import load
-from kdlab.fits import weights
-from kdlab.fits.plan import plan_fits
+from kdlab.fits import plan, weights
+from kdlab.fits.plan import Plan, new_network, plan_fits
 from kdlab.models import MLP
 from kdlab.pipeline import context_of
 from kdlab.train import CONFIGS
@@ -25,13 +26,17 @@ TEACHER, LABELS, SOFT, HARD = "teacher", "baseline", "distilled", "hard"
 ALL, STUDENTS, TAUGHT = {TEACHER, LABELS, SOFT, HARD}, {LABELS, SOFT, HARD}, {SOFT, HARD}
 
 
-def keys(*overrides: str) -> dict[str, str]:
+def plans(*overrides: str) -> dict[str, Plan]:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = compose("train", [*BASE, *overrides])
     experiment = read(config)
     load(experiment.data)
     context = context_of(experiment, Path(), began=0.0, sweep=None)
-    return {name: plan.key for name, plan in plan_fits(experiment.recipes, context).items()}
+    return plan_fits(experiment.recipes, context)
+
+
+def keys(*overrides: str) -> dict[str, str]:
+    return {name: plan.key for name, plan in plans(*overrides).items()}
 
 
 @pytest.fixture(scope="module")
@@ -160,3 +165,27 @@ def test_the_same_images_in_another_folder_have_the_same_keys(tmp_path):
     for image in (tmp_path / "two" / "cat").iterdir():
         Image.new("RGB", (8, 8)).save(image)
     assert not set(one.values()) & set(keys(*settings, f"data.root={tmp_path / 'two'}").values())
+
+
+class Looking(MLP):
+    """A network whose constructor reads its own weights."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.scale = float(next(self.parameters()).detach().abs().max())
+
+
+def test_a_plan_builds_no_weights_until_they_are_asked_for(monkeypatch):
+    built: list[int] = []
+    monkeypatch.setattr(plan, "new_network", lambda node, seed: built.append(seed) or new_network(node, seed))
+    found = plans()["distilled"]
+    assert built == []
+    assert all(value.is_meta for value in found.outline.parameters())
+    expected = new_network(found.recipe.net, found.seed)
+    assert all(map(torch.equal, found.net.parameters(), expected.parameters()))
+    assert found.net is found.net
+
+
+def test_a_network_that_reads_its_weights_while_it_is_built_can_be_planned():
+    found = plans(f"student.net._target_={__name__}.Looking")["distilled"]
+    assert found.outline.scale == found.net.scale > 0

@@ -15,7 +15,7 @@ from kdlab.errors import Diverged
 from kdlab.fits.fit import fit
 from kdlab.fits.stack import fit_stack
 from kdlab.hardware import Hardware
-from kdlab.losses import DistillationLoss
+from kdlab.losses import DecoupledLoss, DistillationLoss, Scheduled
 from kdlab.losses.label_smoothing import LabelSmoothing
 from kdlab.models import CNN, MLP
 from kdlab.modules import CachedTeacher, Classifier, Distilled, LiveTeacher
@@ -72,6 +72,9 @@ def students(kind: str = "mlp", optimizer: str = "sgd", only: Sequence[int] = ra
         lambda i: distilled(i, loss=DistillationLoss(alpha=0.3, soft_loss="logit_mse"), teacher=second),
         lambda i: distilled(i, loss=LabelSmoothing(0.1), teacher=None),
         lambda i: distilled(i, loss=LabelSmoothing(0.2), teacher=second, soft=False),
+        lambda i: distilled(i, loss=Scheduled(DistillationLoss(temperature=3, alpha=1), warmup=0.4), teacher=first),
+        lambda i: distilled(i, loss=Scheduled(DistillationLoss(temperature=3, alpha=1), until=0.6), teacher=first),
+        lambda i: distilled(i, loss=Scheduled(DecoupledLoss(), warmup=0.2, until=0.7), teacher=second),
     ]
     return [made[index](index) for index in only]
 
@@ -128,6 +131,17 @@ def test_each_student_becomes_what_it_becomes_alone(stripes, tmp_path, kind, opt
         assert list(figures(one)) == list(figures(other))
         assert list(figures(one).values()) == pytest.approx(list(figures(other).values()), abs=1e-4)
         assert not other.net.training
+
+
+def test_losses_with_schedules_are_told_in_a_stack_what_they_are_told_alone(stripes, tmp_path):
+    single, stack = students(only=[1, 8, 9, 10]), students(only=[1, 8, 9, 10])
+    alone(single, stripes, tmp_path, max_epochs=3)
+    together(stack, stripes, max_epochs=3)
+    assert difference(single, stack) < 1e-4
+    never_ends = students(only=[9])
+    never_ends[0].loss.until.fill_(1)
+    alone(never_ends, stripes, tmp_path, max_epochs=3)
+    assert difference(never_ends, single[2:3]) > 1e-3
 
 
 def test_in_float64_the_weights_are_equal_to_ten_digits(stripes, tmp_path):
@@ -228,7 +242,7 @@ def test_a_stack_that_was_cut_off_ends_as_if_it_had_not_been(stripes, tmp_path, 
     def trained(folder: str, *cuts: int) -> list[TrainedNetwork]:
         (tmp_path / folder).mkdir()
         for steps in (*cuts, 10**9):
-            modules = students(optimizer="adam", only=[0, 1, 2, 4])
+            modules = students(optimizer="adam", only=[0, 1, 2, 8])
             modules[1].loss = Cut(steps)
             settings = {"max_epochs": 6, "patience": patience, "checkpoint": tmp_path / folder / "epoch.ckpt"}
             try:

@@ -14,11 +14,13 @@ from kdlab.config.read import read
 from kdlab.errors import ConfigError
 from kdlab.losses import (
     ConfidencePenalty,
+    ConfidenceWeighted,
     CorrelationLoss,
     DecoupledLoss,
     DistillationLoss,
     LossTerms,
     NormalizedLoss,
+    Scheduled,
     Standardized,
     TransformedTeacherLoss,
     WeightedSoftLabels,
@@ -30,6 +32,7 @@ Y = torch.tensor([0, 1, 2])
 OBJECTIVES = [
     DecoupledLoss(4.0, 1.0, 8.0), CorrelationLoss(4.0), NormalizedLoss(3.0, 3.5), TransformedTeacherLoss(10.0),
     TransformedTeacherLoss(2.0, by_sample=True), WeightedSoftLabels(), Standardized(DistillationLoss(2.0, 1.0)),
+    ConfidenceWeighted(), Scheduled(DistillationLoss()),
 ]  # fmt: skip
 WITH_LABELS_ONLY = [
     DecoupledLoss(4.0, 0.0, 0.0), CorrelationLoss(4.0, weight=0.0), TransformedTeacherLoss(weight=0.0),
@@ -89,6 +92,16 @@ def test_correlations_of_a_worked_example(temperature, inter, intra):
 def test_standardized_kl_of_a_worked_example(temperature, expected):
     loss = Standardized(DistillationLoss(temperature, 1.0), weight=1.0, hard_weight=0.0)
     assert float(first(loss).total) == pytest.approx(expected, abs=1e-6)  # 1e-7 beside the standard deviation
+
+
+def test_confidence_weighted_labels_of_a_worked_example():
+    assert float(terms_of(ConfidenceWeighted()).total) == pytest.approx(0.9983592603, abs=5e-10)
+    assert float(terms_of(ConfidenceWeighted()).hard) == pytest.approx(0.9535866235, abs=5e-10)
+
+
+def test_a_teacher_that_is_equally_sure_of_all_leaves_the_labels_as_they_are():
+    evenly = terms_of(ConfidenceWeighted(2.0), Z, V[:1].expand(3, 4), Y)
+    assert float(evenly.total) == pytest.approx(float(F.cross_entropy(Z, Y)), rel=1e-12)
 
 
 def test_the_two_parts_of_decoupled_distillation_add_up_to_the_kl():
@@ -234,6 +247,7 @@ def test_two_classes_are_refused_where_the_objective_says_nothing_of_them(loss):
         (lambda: WeightedSoftLabels(alpha=-0.1), "alpha=-0.1: must be"),
         (lambda: Standardized(DistillationLoss(), weight=-1), "weight=-1: must be"),
         (lambda: ConfidencePenalty(float("inf")), "beta=inf: must be"),
+        (lambda: ConfidenceWeighted(0), "temperature=0: must be"),
     ],
 )
 def test_wrong_numbers_are_refused_by_name(make, problem):
@@ -241,7 +255,7 @@ def test_wrong_numbers_are_refused_by_name(make, problem):
         make()
 
 
-OPTIONS = ("dkd", "dist", "nkd", "ttm", "wttm", "wsld", "standardized")
+OPTIONS = ("dkd", "dist", "nkd", "ttm", "wttm", "wsld", "standardized", "confidence_weighted", "scheduled")
 
 
 def composed(*overrides: str):

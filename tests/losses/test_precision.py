@@ -6,12 +6,14 @@ from torch import Tensor, nn
 
 from kdlab.losses import (
     ConfidencePenalty,
+    ConfidenceWeighted,
     CorrelationLoss,
     DecoupledLoss,
     DistillationLoss,
     HardLoss,
     LabelSmoothing,
     NormalizedLoss,
+    Scheduled,
     Standardized,
     TransformedTeacherLoss,
     WeightedSoftLabels,
@@ -30,6 +32,8 @@ LOSSES = [
     TransformedTeacherLoss(2.0, by_sample=True),
     WeightedSoftLabels(),
     Standardized(DistillationLoss(2.0, 1.0)),
+    ConfidenceWeighted(),
+    Scheduled(DistillationLoss()),
 ]
 
 
