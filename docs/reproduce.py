@@ -27,6 +27,7 @@ from reproduced_rows import (
     TUNED_FIELDS,
     config_of,
     grid_arguments,
+    own_tuning_arguments,
     recipe_of,
     seeds_arguments,
     tuning_arguments,
@@ -106,20 +107,32 @@ def copy_figures(name: str, wanted: list[str]) -> None:
 
 
 def tune(name: str, config: dict[str, Any]) -> None:
-    """Train every arm at each candidate, and keep what it makes of the validation part."""
-    if not config["tuning"]:
+    """Train every arm at each of its candidates, and keep what it makes of the validation part."""
+    record = config["tuning"]
+    if not record:
         sys.exit(f"{name}: conf/experiment/{name}.yaml has no tuning")
-    keys = list(config["tuning"]["settings"])
-    found = []
-    for results in sweep(tuning_arguments(name, config), RUNS / name / "tuning"):
-        every = OmegaConf.create(results.config["every_arm"])
-        tried = " ".join(f"{key}={OmegaConf.select(every, key)}" for key in keys)
-        for arm in results.config["arms"]:
-            errors, nll = (results.find(arm, "seen", metric, "none", "val") for metric in ("errors", "nll"))
-            if errors and nll:
-                found.append([name, arm, tried, results.seed, errors.value, f"{nll.value:.6g}", errors.n])
+    own = record.get("own") or {}
+    found = [
+        tried_at(arm, list(record["settings"]), results, results.config["every_arm"])
+        for results in sweep(tuning_arguments(name, config), RUNS / name / "tuning")
+        for arm in results.config["arms"]
+        if arm not in own
+    ]
+    for arm, settings in own.items():
+        found += [
+            tried_at(arm, list(settings), results, results.config["arms"][arm])
+            for results in sweep(own_tuning_arguments(name, config, arm), RUNS / name / f"tuning_{arm}")
+        ]
     (FOLDER / "tuning").mkdir(parents=True, exist_ok=True)
-    write_csv(FOLDER / "tuning" / f"{name}.csv", TUNED_FIELDS, found)
+    write_csv(FOLDER / "tuning" / f"{name}.csv", TUNED_FIELDS, [[name, *line] for line in found if line])
+
+
+def tried_at(arm: str, keys: list[str], results: Results, recipe: dict[str, Any]) -> list[Any]:
+    """Return what an arm made of the validation part at a point of its tuning; nothing where it failed."""
+    values = OmegaConf.create(recipe)
+    tried = " ".join(f"{key}={OmegaConf.select(values, key)}" for key in keys)
+    errors, nll = (results.find(arm, "seen", metric, "none", "val") for metric in ("errors", "nll"))
+    return [arm, tried, results.seed, errors.value, f"{nll.value:.6g}", errors.n] if errors and nll else []
 
 
 def sweep(arguments: list[str], folder: Path) -> Iterator[Results]:

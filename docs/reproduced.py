@@ -23,12 +23,14 @@ from reproduced_rows import (
     grid_arguments,
     lines_of,
     mean_of,
+    own_tuning_arguments,
     seeds_arguments,
     tuning_arguments,
 )
 
 from kdlab.claims.statistics import mean_interval
 from kdlab.config.comparison import DEFAULTS, SHARES
+from kdlab.config.tuning import tried_settings
 from kdlab.report.claims import claims_frame, claims_table
 from kdlab.report.sweep_table import escaped, markdown
 from kdlab.report.tables import Table
@@ -47,7 +49,7 @@ def write_pages() -> None:
         save_results(it.results, it.config, figures / "errors.png")
         if grid := lines_of(FOLDER / "grids" / f"{it.name}.csv"):
             save_grid(grid, it.config["reproduction"]["grid"], figures / "grid.png")
-        save_tuning(lines_of(FOLDER / "tuning" / f"{it.name}.csv"), figures / "tuning.png")
+        save_tuning(tried_of(it)[0], figures / "tuning.png")
     for path, text in pages(found).items():
         path.write_text(text)
 
@@ -67,6 +69,9 @@ def results_part(it: Reproduced) -> Iterator[str]:
     """Yield the table of an experiment's numbers beside its source's, and its verdicts."""
     seeds = _ranges([result.seed for result in it.results])
     yield _code(f"python -m kdlab.train {' '.join(seeds_arguments(it.name, it.config))}")
+    if table := arms_table(it):
+        yield f"Each arm, mean and 95 % interval (t) over seeds {seeds}; settings: among how many its own was chosen."
+        yield markdown(table)
     if table := numbers_table(it):
         source = escaped(str(it.config["comparison"]["source"]))
         yield f"Mean and 95 % interval (t) over seeds {seeds}; source: {source}."
@@ -92,6 +97,24 @@ def numbers_table(it: Reproduced) -> Table | None:
     return Table("numbers", "", header, rows) if rows else None
 
 
+def arms_table(it: Reproduced) -> Table | None:
+    """Return what each arm gets right of the classes that it saw and of the others; None where it saw all."""
+    columns = {
+        "seen": ("seen", "none"), "unseen": ("unseen", "none"), "seen, prior": ("seen", "prior"),
+        "unseen, prior": ("unseen", "prior"),
+    }  # fmt: skip
+    rows = []
+    for arm in it.config["arms"]:
+        found = {
+            name: [value for result in it.results if (value := result.value(arm, [group], "accuracy", how)) is not None]
+            for name, (group, how) in columns.items()
+        }
+        if found["unseen"]:
+            cells = [_with_interval(found[name]) for name in columns]
+            rows.append([arm, str(tried_settings(it.config, arm)), *cells])
+    return Table("arms", "", ["arm", "settings", *columns], rows) if len(rows) > 1 else None
+
+
 def grid_part(it: Reproduced) -> Iterator[str]:
     """Yield one metric of each arm over the values of one key; nothing where none is swept."""
     lines, grid = lines_of(FOLDER / "grids" / f"{it.name}.csv"), it.config["reproduction"].get("grid")
@@ -111,24 +134,51 @@ def grid_part(it: Reproduced) -> Iterator[str]:
 
 def tuning_part(it: Reproduced) -> Iterator[str]:
     """Yield how the arms' settings were chosen, with the curve; nothing where they were not."""
-    tried = lines_of(FOLDER / "tuning" / f"{it.name}.csv")
+    common, apart = tried_of(it)
+    tried = common + apart
     if not tried:
         return
-    best = chosen(tried)
     seeds, n = _ranges([int(line["seed"]) for line in tried]), tried[0]["n"]
-    settings = list(dict.fromkeys(line["setting"] for line in tried))
+    yield f"How each arm's settings were chosen: errors on {n} validation samples (seen classes), seed {seeds}."
+    if common:
+        yield _code(f"python -m kdlab.train {' '.join(tuning_arguments(it.name, it.config))}")
+        yield markdown(_common_table(common)).replace("\\*\\*", "**")
+    if apart:
+        yield "Arms with candidates of their own, a sweep for each, such as:"
+        yield _code(f"python -m kdlab.train {' '.join(own_tuning_arguments(it.name, it.config, apart[0]['arm']))}")
+        yield markdown(_own_table(apart))
+    for arm, why in (it.config["tuning"].get("exceptions") or {}).items():
+        yield f"{arm} has another setting: {why}."
+    if one_number([line["setting"] for line in common]):
+        yield f"![Validation error over the settings that were tried](figures/{it.name}/tuning.png)"
+
+
+def tried_of(it: Reproduced) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """Return the settings that were tried: of the arms that all tried the same, and of those with their own."""
+    own = (it.config["tuning"] or {}).get("own") or {}
+    tried = lines_of(FOLDER / "tuning" / f"{it.name}.csv")
+    return [line for line in tried if line["arm"] not in own], [line for line in tried if line["arm"] in own]
+
+
+def _common_table(tried: Sequence[dict[str, str]]) -> Table:
+    """Return the errors of each arm at each of the settings that all arms tried, the chosen one in bold."""
+    best, settings = chosen(tried), list(dict.fromkeys(line["setting"] for line in tried))
     rows = []
     for arm, lines in by(tried, "arm"):
         means = {setting: mean_of(own, "errors") for setting, own in by(lines, "setting")}
         cells = {it: f"{means[it]:.4g}" if it in means else "diverged" for it in settings}
         rows.append([arm, *(f"**{cell}**" if it == best[arm] else cell for it, cell in cells.items())])
-    yield f"How each arm's settings were chosen: errors on {n} validation samples (seen classes), seed {seeds}."
-    yield _code(f"python -m kdlab.train {' '.join(tuning_arguments(it.name, it.config))}")
-    yield markdown(Table("tuning", "", ["arm", *settings], rows)).replace("\\*\\*", "**")
-    for arm, why in (it.config["tuning"].get("exceptions") or {}).items():
-        yield f"{arm} has another setting: {why}."
-    if one_number(settings):
-        yield f"![Validation error over the settings that were tried](figures/{it.name}/tuning.png)"
+    return Table("tuning", "", ["arm", *settings], rows)
+
+
+def _own_table(tried: Sequence[dict[str, str]]) -> Table:
+    """Return, for arms with candidates of their own, how many were tried, and the best with its errors."""
+    best, rows = chosen(tried), []
+    for arm, lines in by(tried, "arm"):
+        means = {setting: mean_of(own, "errors") for setting, own in by(lines, "setting")}
+        spread = f"{min(means.values()):.4g} to {max(means.values()):.4g}"
+        rows.append([arm, best[arm], str(len(means)), f"{means[best[arm]]:.4g}", spread])
+    return Table("own", "", ["arm", "chosen", "settings that trained", "errors", "of all settings"], rows, labels=2)
 
 
 def page(it: Reproduced, body: str) -> str:
@@ -207,6 +257,14 @@ def _interval(values: Sequence[float], metric: str) -> tuple[str, str]:
     mean, low, high = mean_interval(values)
     ends = "" if len(values) == 1 else f"{_shown(low, metric)} to {_shown(high, metric)}"
     return _shown(mean, metric), ends
+
+
+def _with_interval(accuracies: Sequence[float]) -> str:
+    """Return the mean of accuracies, and how far its interval reaches to each side."""
+    if not accuracies:
+        return ""
+    mean, low, high = mean_interval(accuracies)
+    return f"{100 * mean:.2f}" + (f" ± {50 * (high - low):.2f}" if len(accuracies) > 1 else "") + " %"
 
 
 def _shown(value: float, metric: str) -> str:

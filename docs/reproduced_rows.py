@@ -112,8 +112,16 @@ def grid_arguments(name: str, config: dict[str, Any]) -> list[str]:
 
 def tuning_arguments(name: str, config: dict[str, Any]) -> list[str]:
     """Return the arguments that train every arm at each of the candidates."""
-    record = config["tuning"]
-    tried = [f"+every_arm.{key}={','.join(map(str, values))}" for key, values in record["settings"].items()]
+    return _tuning_arguments(name, config["tuning"], "+every_arm", config["tuning"]["settings"])
+
+
+def own_tuning_arguments(name: str, config: dict[str, Any], arm: str) -> list[str]:
+    """Return the arguments that train one arm at each of the candidates that are its own."""
+    return _tuning_arguments(name, config["tuning"], f"++arms.{arm}", config["tuning"]["own"][arm])
+
+
+def _tuning_arguments(name: str, record: dict[str, Any], where: str, settings: dict[str, list[Any]]) -> list[str]:
+    tried = [f"{where}.{key}={','.join(map(str, values))}" for key, values in settings.items()]
     seeds = f"seed={','.join(map(str, record['seeds']))}"
     return ["-m", f"+experiment={name}", *(record.get("more") or []), *tried, seeds, "evaluation.splits=[val]"]
 

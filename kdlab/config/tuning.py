@@ -1,9 +1,9 @@
 """The schema of an experiment's `tuning` and `reproduction`: how its arms' settings were chosen, and its seeds.
 
-`tuning` is a record: each arm was trained at every combination of `settings`, at `seeds` that no result is reported
-of, and has the one with the fewest errors on the validation part in its recipe; `exceptions` says of an arm that has
-another one why. `about` states what else the choice holds for, such as the optimizer's class: with another, an arm's
-setting is no choice but an accident, and is refused.
+`tuning` is a record: each arm was trained at every combination of `settings`, or of its candidates in `own`, at `seeds`
+that no result is reported of, and has the one with the fewest errors on the validation part in its recipe; `exceptions`
+says of an arm that has another one why. `about` states what else the choice holds for, such as the optimizer's class:
+with another, an arm's setting is no choice but an accident, and is refused.
 """
 
 import math
@@ -13,7 +13,7 @@ from typing import Any
 from kdlab.config.comparison import key_problems, selection_problems, value_at
 from kdlab.limits import integer, is_integer, positive, shown
 
-TUNING_KEYS = ("settings", "seeds", "arms", "more", "exceptions", "about")
+TUNING_KEYS = ("settings", "own", "seeds", "arms", "more", "exceptions", "about")
 REPRODUCTION_KEYS = ("seeds", "hours", "more", "note", "figures", "grid")
 GRID_KEYS = ("key", "values", "seeds", "metric", "classes", "correction")
 
@@ -27,12 +27,8 @@ def tuning_problems(tuning: Any, config: Mapping[str, Any]) -> Iterator[str]:
         return
     yield from key_problems("tuning", tuning, TUNING_KEYS, ("settings", "seeds"))
     settings = tuning.get("settings", {"": [0]})
-    lists = list(settings.values()) if isinstance(settings, dict) else []
-    if not lists or not all(isinstance(values, list) and values for values in lists):
-        yield (
-            f"tuning.settings={shown(settings)}: must be the candidates by the arms' keys, such as "
-            "{optimizer.lr: [0.01, 0.1]}"
-        )
+    yield from _candidates("tuning.settings", settings)
+    yield from _own_problems(tuning.get("own") or {}, config)
     yield from _seed_list("tuning.seeds", tuning.get("seeds", [0]))
     yield from _words("tuning.more", tuning.get("more"))
     exceptions = tuning.get("exceptions") or {}
@@ -44,8 +40,29 @@ def tuning_problems(tuning: Any, config: Mapping[str, Any]) -> Iterator[str]:
     about = tuning.get("about") or {}
     if not isinstance(about, dict):
         yield f"tuning.about={shown(about)}: must be a mapping of the config's keys"
-    elif lists and isinstance(settings, dict):
+    elif isinstance(settings, dict):
         yield from _elsewhere(about, settings, config)
+
+
+def _candidates(at: str, settings: Any) -> Iterator[str]:
+    """Yield what is wrong with candidates by keys."""
+    lists = list(settings.values()) if isinstance(settings, dict) else []
+    if not lists or not all(isinstance(values, list) and values for values in lists):
+        yield (
+            f"{at}={shown(settings)}: must be the candidates by the arms' keys, such as {{optimizer.lr: [0.01, 0.1]}}"
+        )
+
+
+def _own_problems(own: Any, config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the candidates of single arms."""
+    if not isinstance(own, dict):
+        yield f"tuning.own={shown(own)}: must be the candidates by the arm's keys, for each of some arms"
+        return
+    arms = config.get("arms") or {}
+    for arm, settings in own.items():
+        if arm not in arms:
+            yield f"tuning.own.{arm}: no such arm; there are {', '.join(arms)}"
+        yield from _candidates(f"tuning.own.{arm}", settings)
 
 
 def _elsewhere(about: Mapping[str, Any], settings: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
@@ -108,7 +125,8 @@ def tried_settings(config: Mapping[str, Any], arm: str) -> int:
     tuned = tuning.get("arms")
     if not tuning or arm not in ((config.get("arms") or ()) if tuned is None else tuned):
         return 1
-    return math.prod(len(values) for values in tuning["settings"].values())
+    settings = (tuning.get("own") or {}).get(arm, tuning["settings"])
+    return math.prod(len(values) for values in settings.values())
 
 
 def _seed_list(at: str, seeds: Any) -> Iterator[str]:
