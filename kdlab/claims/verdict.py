@@ -6,9 +6,12 @@ from typing import Literal, NamedTuple
 
 from kdlab.claims.statistics import Interval, mcnemar, mean_interval, wilson
 from kdlab.config.claims import Claim, Selection, claim_problems, claims_of
+from kdlab.config.comparison import SHARES
 from kdlab.config.tuning import tried_settings
 from kdlab.results import InvalidResults, Results
 
+# A share of less than a point of accuracy, or the like, is noise over noise.
+LEAST_WHOLE = 0.01
 Word = Literal["holds", "refuted", "open", "one draw"]
 
 
@@ -27,7 +30,7 @@ class Verdict:
     `interval` is the mean over `n` draws with its 95 % t interval: of the value, or of the difference, paired by seed.
     `missing` are the seeds of runs without a value. Of one draw, `samples` is Wilson's interval of a count or a share
     of samples, `test` McNemar's of a difference; None where the samples say nothing. `tried` says among how many
-    settings each of the claim's two students was chosen, where that is not the same for both; empty elsewhere.
+    settings each of the claim's students was chosen, by arm, where that is not the same for all; empty elsewhere.
     """
 
     claim: Claim
@@ -37,7 +40,7 @@ class Verdict:
     missing: tuple[int, ...] = ()
     samples: Interval | None = None
     test: Test | None = None
-    tried: tuple[int, ...] = ()
+    tried: tuple[tuple[str, int], ...] = ()
 
 
 def claims_in(results: Results) -> tuple[Claim, ...]:
@@ -74,10 +77,10 @@ def judge(claim: Claim, runs: Sequence[Results]) -> Verdict:
     )
 
 
-def _tried(claim: Claim, results: Results) -> tuple[int, ...]:
+def _tried(claim: Claim, results: Results) -> tuple[tuple[str, int], ...]:
     students = [arm for arm in claim.arms if arm in (results.config.get("arms") or ())]
-    tried = tuple(tried_settings(results.config, arm) for arm in students)
-    return tried if len(set(tried)) > 1 else ()
+    tried = tuple((arm, tried_settings(results.config, arm)) for arm in students)
+    return tried if len({count for _, count in tried}) > 1 else ()
 
 
 def _identity(claim: Claim, results: Results) -> tuple[object, ...]:
@@ -88,7 +91,22 @@ def _identity(claim: Claim, results: Results) -> tuple[object, ...]:
 
 def _value(claim: Claim, results: Results) -> float | None:
     value, minus = (_selected(it, results) if it else 0.0 for it in (claim.value, claim.minus))
-    return None if value is None or minus is None else value - minus
+    if value is None or minus is None:
+        return None
+    if claim.share_of is None:
+        return value - minus
+    whole = _whole(claim, results)
+    return (value - minus) / whole if whole else None
+
+
+def _whole(claim: Claim, results: Results) -> float | None:
+    """Return the difference of which a claim is about a share; None where it is too small to be shared."""
+    assert claim.share_of
+    first, second = (_selected(it, results) for it in claim.share_of)
+    if first is None or second is None:
+        return None
+    least = LEAST_WHOLE if claim.value.metric in SHARES else 0
+    return first - second if abs(first - second) > least else None
 
 
 def _selected(it: Selection, results: Results) -> float | None:

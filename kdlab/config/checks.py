@@ -54,6 +54,9 @@ def _evaluation_problems(config: Plain) -> Iterator[str]:
         yield f"evaluation.splits={splits}: there is no validation part, since data.val_size=0"
     yield from boolean("evaluation.cost", evaluation["cost"])
     yield from choice("evaluation.prior_offsets", evaluation["prior_offsets"], ("per_class", "shared"))
+    networks = ("teacher", *(config.get("teachers") or ()), *(config.get("arms") or ()))
+    if (reference := evaluation["reference"]) is not None and reference not in networks:
+        yield f"evaluation.reference={shown(reference)}: must be null, or one of {', '.join(map(str, networks))}"
 
 
 def name_problems(name: Any) -> Iterator[str]:

@@ -1,14 +1,14 @@
 """The schema of an experiment's `claims`: sentences with a rule that the rows of several seeds uphold or refute."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kdlab.config.comparison import GROUPS, SELECTION, SHARES, key_problems, selection_problems
 from kdlab.limits import is_finite, shown, text
 
 BOUNDS = ("at_least", "at_most", "between")
-KEYS = ("say", "value", "minus", *BOUNDS, "source")
+KEYS = ("say", "value", "minus", "share_of", *BOUNDS, "source")
 SELECTION_KEYS = ("arm", "metric", *SELECTION)
 # Metrics that count the right answers, or the wrong ones, among samples.
 COUNTED = ("accuracy", "errors", "correct", "error_rate")
@@ -27,11 +27,15 @@ class Selection:
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A sentence and its rule: `value`, or the difference `value` − `minus`, lies in [low, high]; None for no end."""
+    """A sentence and its rule: `value`, or the difference `value` − `minus`, lies in [low, high]; None for no end.
+
+    With `share_of` (a, b) what lies there is the share (`value` − `minus`) / (a − b).
+    """
 
     say: str
     value: Selection
     minus: Selection | None
+    share_of: tuple[Selection, Selection] | None
     low: float | None
     high: float | None
     source: str | None
@@ -39,13 +43,14 @@ class Claim:
     @property
     def arms(self) -> tuple[str, ...]:
         """The arms that the claim is about, each once."""
-        return tuple(dict.fromkeys(it.arm for it in (self.value, self.minus) if it))
+        return tuple(dict.fromkeys(it.arm for it in (self.value, self.minus, *(self.share_of or ())) if it))
 
     @property
     def counts_samples(self) -> bool:
         """Whether its numbers count right or wrong answers among the same samples."""
         places = {(it.metric, it.split, it.classes) for it in (self.value, self.minus) if it}
-        return self.value.metric in COUNTED and len(self.value.classes) == 1 and len(places) == 1
+        counted = self.value.metric in COUNTED and self.share_of is None
+        return counted and len(self.value.classes) == 1 and len(places) == 1
 
 
 def claims_of(config: Mapping[str, Any]) -> tuple[Claim, ...]:
@@ -55,10 +60,12 @@ def claims_of(config: Mapping[str, Any]) -> tuple[Claim, ...]:
 
 def _claim(claim: Mapping[str, Any]) -> Claim:
     low, high = claim.get("between") or (claim.get("at_least"), claim.get("at_most"))
+    value, whole = _selection(claim["value"]), claim.get("share_of")
     return Claim(
         say=claim["say"],
-        value=_selection(claim["value"]),
+        value=value,
         minus=_selection(claim["minus"]) if claim.get("minus") else None,
+        share_of=(replace(value, arm=whole[0]), replace(value, arm=whole[1])) if whole else None,
         low=low,
         high=high,
         source=claim.get("source"),
@@ -88,6 +95,7 @@ def claim_problems(claims: Any, config: Mapping[str, Any]) -> Iterator[str]:
         for key in ("value", "minus"):
             if key == "value" in claim or claim.get(key) is not None:
                 yield from _selection_problems(f"{at}.{key}", claim[key], config)
+        yield from _share_problems(f"{at}.share_of", claim, config)
         yield from _bound_problems(at, claim)
 
 
@@ -97,9 +105,26 @@ def _selection_problems(at: str, selection: Any, config: Mapping[str, Any]) -> I
         return
     yield from key_problems(at, selection, SELECTION_KEYS, ("arm", "metric"))
     yield from selection_problems(at, selection)
-    arm, arms = selection.get("arm"), ("teacher", *(config.get("teachers") or ()), *(config.get("arms") or ()), "bayes")
+    yield from _arm_problems(f"{at}.arm", selection.get("arm"), config)
+
+
+def _share_problems(at: str, claim: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
+    whole = claim.get("share_of")
+    if whole is None:
+        return
+    if not (isinstance(whole, list) and len(whole) == 2 and all(isinstance(arm, str) for arm in whole)):
+        yield f"{at}={shown(whole)}: must be two arms, whose difference is the whole, such as [distilled, baseline]"
+        return
+    if not claim.get("minus"):
+        yield f"{at}={shown(whole)}: needs `minus`, since a share is one difference over another"
+    for arm in whole:
+        yield from _arm_problems(at, arm, config)
+
+
+def _arm_problems(at: str, arm: Any, config: Mapping[str, Any]) -> Iterator[str]:
+    arms = ("teacher", *(config.get("teachers") or ()), *(config.get("arms") or ()), "bayes")
     if isinstance(arm, str) and arm and arm not in (*arms, *_taken_out(config)):
-        yield f"{at}.arm={shown(arm)}: no such arm; there are {', '.join(arms)} (claims=[] drops all claims)"
+        yield f"{at}={shown(arm)}: no such arm; there are {', '.join(arms)} (claims=[] drops all claims)"
 
 
 def _taken_out(config: Mapping[str, Any]) -> list[str]:
@@ -126,7 +151,7 @@ def _bound_problems(at: str, claim: Mapping[str, Any]) -> Iterator[str]:
     value, minus = claim.get("value"), claim.get("minus")
     metric = value.get("metric") if isinstance(value, dict) else None
     least = 0 if minus is None else -1
-    if metric in SHARES and not all(least <= limit <= 1 for limit in limits):
+    if metric in SHARES and not claim.get("share_of") and not all(least <= limit <= 1 for limit in limits):
         what = metric if minus is None else f"a difference of {metric}"
         yield f"{at}.{key}={shown(bound)}: {what} lies in [{least}, 1]; 85 % is 0.85"
     if isinstance(minus, dict) and "metric" in minus and minus["metric"] != metric:

@@ -101,11 +101,16 @@ class TrainerSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSettings:
-    """What to measure: the splits, the cost of each network, one `prior` offset for each class or a shared one."""
+    """What to measure: the splits, the cost of each network, one `prior` offset for each class or a shared one.
+
+    Rows that say what a student took over (`agreement` and the like) compare it with `reference`; None: each with its
+    own teacher.
+    """
 
     splits: tuple[str, ...]
     prior_offsets: str
     cost: bool
+    reference: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

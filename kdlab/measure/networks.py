@@ -39,6 +39,8 @@ def measure_networks(
 ) -> Measured:
     """Measure the teachers and each arm, before and after bias correction; each student beside its own teacher.
 
+    With `settings.reference` all are compared with that network instead of with their teachers.
+
     `prior` sees no label: its class prior is the mean probability that the student's teacher predicts on the same
     unlabelled inputs on which the student's is matched to it. `oracle` is fitted to the labels that it is then measured
     on, as the 2015 paper did: the best that one offset shared by all held-out classes can do, and no result one may
@@ -50,6 +52,9 @@ def measure_networks(
     if any(fit.held_out for fit in fits.values()):
         unlabelled = _logits(context, fits, data.unlabelled_split)
     priors, notes = _fit_prior_offsets(data, fits, unlabelled, rows, shared=settings.prior_offsets == "shared")
+    reference = settings.reference if settings.reference in fits else None
+    if reference != settings.reference:
+        notes.append(f"{settings.reference} failed, so that each student is compared with its own teacher instead")
     # A network that has seen all classes is measured on the run's held-out ones for comparison.
     unseen = {"bayes": data.held_out} | {name: fit.held_out or data.held_out for name, fit in fits.items()}
     measured = Measured(rows, notes, {}, priors, [], {})
@@ -59,7 +64,8 @@ def measure_networks(
         if split == "test" or "test" not in settings.splits:
             measured.logits.update(logits)
             measured.confusion.update({name: confusion(logits[name], labels) for name in fits})
-        answers = {name: answers_of(logits[name]) for name in {TEACHER, *map(teacher_of, fits.values())}}
+        compared = {name: reference or teacher_of(fits[name]) if name in fits else TEACHER for name in logits}
+        answers = {name: answers_of(logits[name]) for name in set(compared.values())}
         right: dict[tuple[str, Correction], Tensor] = {}
         for name in logits:
             held_out = fits[name].held_out if name in fits else []
@@ -77,7 +83,7 @@ def measure_networks(
                     split,
                     corrected,
                     labels,
-                    teacher=answers[teacher_of(fits[name]) if name in fits else TEACHER],
+                    teacher=answers[compared[name]],
                     held_out=unseen[name],
                     correction=correction,
                     log_posterior=logits.get("bayes"),

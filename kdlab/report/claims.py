@@ -91,7 +91,7 @@ def write_claims(judged: Sequence[Judged], path: Path) -> None:
 
 def bound(claim: Claim) -> str:
     """Return a claim's bound in words."""
-    scale = 100 if claim.value.metric in SHARES else 1
+    scale = 100 if _in_per_cent(claim) else 1
     low, high = (None if it is None else f"{scale * it:,.10g}" for it in (claim.low, claim.high))
     words = f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}"
     return words + _unit(claim)
@@ -157,7 +157,7 @@ def _remarks(it: Verdict) -> Iterator[str]:
         seeds = ", ".join(map(str, it.missing))
         yield f"no value of {' or '.join(it.claim.arms)} at seed {seeds}"
     if it.tried:
-        told = ", ".join(f"{arm} of {n}" for arm, n in zip(it.claim.arms, it.tried, strict=True))
+        told = ", ".join(f"{arm} of {n}" for arm, n in it.tried)
         yield f"unequally tuned: the settings of {told} that were tried"
     if it.samples:
         yield f"its samples alone: {_ends(it.samples, it.claim)} (Wilson's 95 % interval)"
@@ -186,11 +186,15 @@ def _number(value: float, claim: Claim) -> str:
 
 
 def _bare(value: float, claim: Claim) -> str:
-    return f"{100 * value:.2f}" if claim.value.metric in SHARES else written(value, claim.value.metric)
+    return f"{100 * value:.2f}" if _in_per_cent(claim) else written(value, claim.value.metric)
+
+
+def _in_per_cent(claim: Claim) -> bool:
+    return claim.share_of is not None or claim.value.metric in SHARES
 
 
 def _unit(claim: Claim) -> str:
-    """Return the unit of a claim's metric: per cent for shares, points for their differences."""
-    if claim.value.metric not in SHARES:
+    """Return the unit of a claim's value: per cent for shares, points for differences of accuracies and the like."""
+    if not _in_per_cent(claim):
         return ""
-    return " points" if claim.minus else " %"
+    return " points" if claim.minus and not claim.share_of else " %"

@@ -7,6 +7,7 @@ import pytest
 
 from kdlab.claims.statistics import mcnemar, wilson
 from kdlab.claims.verdict import claims_in, judge
+from kdlab.report.claims import Judged, claim_lines
 from kdlab.results import Disagreement, Fit, InvalidResults, Results, Row
 
 N = 1000
@@ -24,7 +25,10 @@ def run(seed: int, *claims: dict, disagreements=(), **errors: int) -> Results:
             Row(arm, "test", "all", "none", "errors", count, N),
         )
     ]
-    config = {"arms": {"baseline": None, "distilled": None}, "claims": [{"say": "So it is", **it} for it in claims]}
+    config = {
+        "arms": {"baseline": None, "distilled": None, "permuted": None},
+        "claims": [{"say": "So it is", **it} for it in claims],
+    }
     fits = [Fit(arm, f"{arm}{seed}", False, 1, 1.0, 1) for arm in errors]
     return Results("x", "digits", seed, [], config, {}, fits, rows, disagreements=list(disagreements))
 
@@ -72,6 +76,32 @@ def test_a_difference_is_paired_by_seed():
     assert found.interval.mean == pytest.approx(0.0204)
     alone = verdict({"value": DISTILLED, "at_least": 0.5}, *errors)
     assert alone.interval.high - alone.interval.low > 100 * (found.interval.high - found.interval.low)
+
+
+def test_a_share_is_one_difference_over_another_paired_by_seed():
+    share = {
+        "value": DISTILLED | {"arm": "permuted"}, "minus": BASELINE, "share_of": ["distilled", "baseline"],
+        "at_most": 0.5,
+    }  # fmt: skip
+    errors = [
+        {"baseline": 500 + 50 * seed, "permuted": 450 + 50 * seed, "distilled": 300 + 50 * seed} for seed in range(3)
+    ]
+    found = verdict(share, *errors)
+    assert (found.word, found.n) == ("holds", 3)
+    assert tuple(found.interval) == pytest.approx((0.25, 0.25, 0.25))
+    (line,) = claim_lines([Judged(found, {}, "")])
+    assert line == "holds: So it is: 25.00 % [25.00 to 25.00 %], n = 3 (must be at most 50 %)"
+    assert "permuted or baseline or distilled" in _about(verdict(share, *errors, {"distilled": 300, "baseline": 500}))
+
+
+def _about(found) -> str:
+    return next(claim_lines([Judged(found, {}, "")]))
+
+
+def test_there_is_no_share_of_a_gain_that_is_no_gain():
+    share = {"value": DISTILLED, "minus": BASELINE, "share_of": ["distilled", "baseline"], "at_least": 0}
+    found = verdict(share, {"baseline": 305, "distilled": 300}, {"baseline": 400, "distilled": 300})
+    assert (found.n, found.missing, found.interval.mean) == (1, (0,), pytest.approx(1))
 
 
 def test_a_seed_without_a_value_of_one_arm_is_left_out_and_said():

@@ -9,6 +9,7 @@ from kdlab.config.read import read
 from kdlab.errors import ConfigError
 
 VALUE = "value: {arm: distilled, metric: accuracy}"
+MINUS = "minus: {arm: baseline, metric: accuracy}"
 
 
 def experiment(*overrides: str, name: str = "dark_knowledge"):
@@ -24,9 +25,13 @@ def test_a_claim_is_read_with_its_defaults():
     (claim,) = claimed(f"{VALUE}, minus: {{arm: baseline, metric: accuracy, classes: [1, 2]}}, at_least: 0.5")
     value = Selection(arm="distilled", metric="accuracy", classes=("all",), split="test", correction="none")
     minus = Selection(arm="baseline", metric="accuracy", classes=("1", "2"), split="test", correction="none")
-    assert claim == Claim(say="so it is", value=value, minus=minus, low=0.5, high=None, source=None)
+    assert claim == Claim(say="so it is", value=value, minus=minus, share_of=None, low=0.5, high=None, source=None)
     (claim,) = claimed(f"{VALUE}, between: [0.1, 0.2], source: someone")
     assert (claim.low, claim.high, claim.source) == (0.1, 0.2, "someone")
+    (claim,) = claimed(f"{VALUE}, {MINUS}, share_of: [teacher, baseline], at_least: -3")
+    assert [it.arm for it in claim.share_of] == ["teacher", "baseline"]
+    assert {it.metric for it in claim.share_of} == {"accuracy"}
+    assert claim.arms == ("distilled", "baseline", "teacher")
 
 
 BOUND = "at_least: 0.5"
@@ -67,7 +72,11 @@ BOUND = "at_least: 0.5"
          "accuracy lies in [-1, 1]; 85 % is 0.85"),
         (f"{VALUE}, minus: {{arm: baseline, metric: errors}}, {BOUND}", "claims[0].minus.metric=errors: must be that "
          "of claims[0].value, accuracy"),
-        (f"{VALUE}, {BOUND}, becuase: x", "claims[0].becuase: no such key; there are say, value, minus, at_least"),
+        (f"{VALUE}, {MINUS}, share_of: [gone, baseline], {BOUND}", "claims[0].share_of=gone: no such arm; there are"),
+        (f"{VALUE}, {MINUS}, share_of: [distilled], {BOUND}", "claims[0].share_of=['distilled']: must be two arms"),
+        (f"{VALUE}, share_of: [distilled, baseline], {BOUND}", "claims[0].share_of=['distilled', 'baseline']: needs "
+         "`minus`"),
+        (f"{VALUE}, {BOUND}, becuase: x", "claims[0].becuase: no such key; there are say, value, minus, share_of"),
         (f"{VALUE}, {BOUND}, source: 5", "claims[0].source=5: must be a text, or left out"),
     ],
 )  # fmt: skip

@@ -25,6 +25,9 @@ def test_every_arm_sets_a_value_in_all_arms_over_what_they_have_of_their_own_and
     assert own.recipes["teacher"].optimizer["lr"] != 0.25
 
 
+TUNING = {"settings": {"optimizer.lr": [0.01, 0.1, 1], "max_epochs": [5, 10]}, "seeds": [100]}
+
+
 @pytest.mark.parametrize(
     ("override", "problem"),
     [
@@ -49,6 +52,8 @@ def test_a_wrong_value_for_every_arm_is_refused_once_by_the_key_that_was_typed(o
         ({"settings": {"optimizer.lr": [0.1]}}, "tuning.seeds: is missing"),
         ({"settings": {}, "seeds": [1]}, "tuning.settings={}: must be the candidates"),
         ({"settings": {"optimizer.lr": 0.1}, "seeds": [1]}, "tuning.settings="),
+        (TUNING | {"own": [1]}, "tuning.own=[1]: must be the candidates by the arm's keys, for each of some arms"),
+        (TUNING | {"own": {"gone": {"loss.alpha": [1]}}}, "tuning.own.gone: no such arm"),
         ({"settings": {"optimizer.lr": [0.1]}, "seeds": []}, "tuning.seeds=[]: must be a list of seeds"),
         ({"settings": {"optimizer.lr": [0.1]}, "seeds": [1], "arms": "x"}, "tuning.arms=x: must be a list"),
         ({"settings": {"optimizer.lr": [0.1]}, "seeds": [1], "more": "x"}, "tuning.more=x: must be a list"),
@@ -100,9 +105,6 @@ def test_a_wrong_record_of_the_reproduction_is_refused_by_its_key(reproduction, 
     assert found[0].startswith(problem)
 
 
-TUNING = {"settings": {"optimizer.lr": [0.01, 0.1, 1], "max_epochs": [5, 10]}, "seeds": [100]}
-
-
 def results(seed: int, tuning: dict | None) -> Results:
     rows = [Row(arm, "test", "all", "none", "accuracy", 0.9 + 0.001 * seed, 1000) for arm in ("teacher", "plain", "kd")]
     claims = [
@@ -125,13 +127,14 @@ def results(seed: int, tuning: dict | None) -> Results:
         (TUNING | {"arms": []}, (1, 1)),  # still to be done
         (TUNING | {"arms": ["kd"]}, (1, 6)),
         (TUNING | {"arms": ["plain", "kd"]}, (6, 6)),
+        (TUNING | {"own": {"kd": {"loss.alpha": [0, 0.5, 1]}}}, (6, 3)),
     ],
 )
 def test_a_claim_says_where_its_two_students_were_chosen_among_different_numbers_of_settings(tuning, tried):
     runs = [results(seed, tuning) for seed in range(3)]
     assert tuple(tried_settings(runs[0].config, arm) for arm in ("plain", "kd")) == tried
     between_students, against_the_teacher = (judge(claim, runs) for claim in claims_in(runs[0]))
-    assert between_students.tried == (() if tried[0] == tried[1] else tried[::-1])
+    assert dict(between_students.tried) == ({} if tried[0] == tried[1] else {"kd": tried[1], "plain": tried[0]})
     assert against_the_teacher.tried == ()
     (line,) = claim_lines([Judged(between_students, {}, "")])
     assert ("unequally tuned: the settings of kd of 6, plain of 1 that were tried" in line) == (tried == (1, 6))

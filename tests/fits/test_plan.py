@@ -92,6 +92,7 @@ def base() -> dict[str, str]:
         ("evaluation.splits=[train]", set()),
         ("evaluation.cost=true", set()),
         ("evaluation.prior_offsets=shared", set()),
+        ("evaluation.reference=teacher", set()),
         ("comparison=null", set()),
         ("claims=[]", set()),
         ("tuning=null", set()),

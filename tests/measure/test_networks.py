@@ -1,5 +1,6 @@
 """Trained networks → rows: what each correction may see, and whom a student is compared with."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,28 @@ def test_every_student_is_compared_with_its_own_teacher_and_teachers_with_the_fi
     for arm, teacher in (("teacher", "teacher"), ("other", "teacher"), ("first", "other"), ("second", "first")):
         share = (choices[arm] == choices[teacher]).float().mean().item()
         assert found(rows, arm, "agreement") == pytest.approx(share), arm
+
+
+def test_with_a_reference_all_are_compared_with_it_and_where_it_failed_a_note_says_so():
+    torch.manual_seed(0)
+    fits = {
+        "teacher": trained("teacher"),
+        "other": trained("other"),
+        "of_teacher": trained("of_teacher", teacher="teacher"),
+        "of_other": trained("of_other", teacher="other"),
+    }
+    data = blobs()
+    with torch.no_grad():
+        choices = {name: fit.net(data.test.inputs).argmax(dim=1) for name, fit in fits.items()}
+    measured = measure_networks(Context(data, CPU, Path()), fits, replace(SETTINGS, reference="other"))
+    for arm in fits:
+        share = (choices[arm] == choices["other"]).float().mean().item()
+        assert found(measured.rows, arm, "agreement") == pytest.approx(share), arm
+    assert measured.notes == []
+    alone = {name: fit for name, fit in fits.items() if name in ("teacher", "of_teacher")}
+    without = measure_networks(Context(data, CPU, Path()), alone, replace(SETTINGS, reference="other"))
+    assert without.rows == measure_networks(Context(data, CPU, Path()), alone, SETTINGS).rows
+    assert without.notes == ["other failed, so that each student is compared with its own teacher instead"]
 
 
 @pytest.mark.parametrize("bias", [-1e5, 1e5])
