@@ -120,7 +120,8 @@ def test_a_right_config_passes(overrides):
         ("store.folder=''", "store.folder='': must be a folder, or null to keep nothing"),
         ("store.refresh=2", "store.refresh=2: must be true or false"),
         ("figures=some", "figures=some: must be true, false or null"),
-        ("evaluation.reference=gone", "evaluation.reference=gone: must be null, or one of teacher"),
+        ("evaluation.reference=gone", "evaluation.reference=gone: must be null, or one of teacher, baseline, "
+         "distilled"),
         ("evaluation.prior_offsets=some", "evaluation.prior_offsets=some: must be one of per_class, shared"),
         ("name=a/b", "name=a/b: names a folder; allowed are letters, digits, '_', '-' and '.', 100 at most"),
         (
