@@ -53,7 +53,7 @@ def test_image_files_get_the_classes_that_the_network_gives_the_same_pixels(fini
     assert "by teacher" in shown
     best = int(context.logits(fits["teacher"].net, images[:1]).argmax())
     (line,) = (line for line in shown.splitlines() if line.startswith("0.png"))
-    assert line.split()[1] == str(best)
+    assert line.split()[2] == str(best)
 
 
 def test_what_is_wrong_is_said_in_a_line(finished, tmp_path, monkeypatch):
