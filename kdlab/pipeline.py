@@ -35,11 +35,12 @@ from kdlab.report import comparison_lines, write_comparison
 from kdlab.report.run import illustrate
 from kdlab.results import Inputs, InvalidResults, Results, Scaling, read, write
 from kdlab.store import Store
+from kdlab.trackers.track import track
 
 CODE_HASH = code_hash(Path(__file__).parent)
 GIVEN = "nothing: its weights were given"
 # Parts of the config that do not change results.
-WITHOUT_EFFECT = ("question", "store", "trainer", "figures", "reproduction")
+WITHOUT_EFFECT = ("question", "store", "trainer", "figures", "logger", "reproduction")
 PAGE = "report.html"
 
 log = logging.getLogger(__name__)
@@ -173,6 +174,7 @@ def _run(experiment: Experiment, context: Context, command: str) -> Ended:
     with stage("results"):
         _write(plans, fits, measured, results, context)
     drawn = with_page and _drawn(context, fits, measured, results)
+    track(experiment.logger, results, plans, fits, context, page if drawn else None)
     trained = not all(fit.reused for fit in results.fits)
     return Ended(results, page if drawn else None, trained=trained, spent=spent)
 

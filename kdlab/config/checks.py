@@ -10,6 +10,7 @@ from typing import Any
 
 from kdlab.config.claims import claim_problems
 from kdlab.config.comparison import comparison_problems
+from kdlab.config.nodes import node_problems
 from kdlab.config.recipes import Plain
 from kdlab.config.tuning import reproduction_problems, tuning_problems
 from kdlab.limits import (
@@ -39,7 +40,16 @@ def run_problems(config: Plain) -> list[str]:
         *_text_problems(config),
         *_trainer_problems(config["trainer"]),
         *_store_problems(config["store"]),
+        *_logger_problems(config["logger"]),
     ]
+
+
+def _logger_problems(loggers: Any) -> Iterator[str]:
+    if not isinstance(loggers, dict) or not all(isinstance(it, dict) and "_target_" in it for it in loggers.values()):
+        yield f"logger={shown(loggers)}: must be loggers by name, each with a _target_; choose by logger=[csv,mlflow]"
+        return
+    for name, node in loggers.items():
+        yield from node_problems(f"logger.{name}", node)
 
 
 def _evaluation_problems(config: Plain) -> Iterator[str]:

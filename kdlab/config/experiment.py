@@ -138,6 +138,7 @@ class Experiment:
     evaluation: EvaluationSettings
     store: StoreSettings
     figures: bool | None
+    logger: Mapping[str, Node]
     comparison: Mapping[str, Any] | None
     claims: tuple[Claim, ...]
     config: Mapping[str, Any] = field(repr=False)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from omegaconf import DictConfig
@@ -19,11 +20,12 @@ from kdlab.config.experiment import (
     TrainerSettings,
 )
 from kdlab.config.nodes import SIZES
-from kdlab.config.parts import built_with, check_part, needs_soft_targets
+from kdlab.config.parts import built_with, check_part, needs_soft_targets, tried
 from kdlab.config.recipes import EVERY_ARM, Plain, parts_of, recipes_of, told_once
 from kdlab.data import ClassificationData
 from kdlab.data.held_out import class_indices
 from kdlab.errors import ConfigError
+from kdlab.trackers.build import FIELDS, logger_for
 
 # Takes the place of a loss that needs soft targets, where the targets are hard.
 HARD_LOSS: Node = {"_target_": "kdlab.losses.HardLoss"}
@@ -45,6 +47,9 @@ def read(config: DictConfig, data: ClassificationData | None = None, *, in_sweep
     data = data or _data_set(plain["data"], problems, built="data" not in wrong)
     if data is not None:
         plain = filled_in(plain, data)
+    if not any(line.startswith("logger") for line in problems):
+        for name, node in plain["logger"].items():
+            tried(f"logger.{name}", node, partial(logger_for, node, dict.fromkeys(FIELDS, name)), problems)
     recipes = recipes_of(plain, problems)
     parts = [(path, part, value) for path, part, value in parts_of(plain, recipes) if path not in wrong]
     if data is None or not in_sweep:
@@ -101,6 +106,7 @@ def _experiment(
         evaluation=EvaluationSettings(**plain["evaluation"] | {"splits": tuple(plain["evaluation"]["splits"])}),
         store=StoreSettings(**plain["store"]),
         figures=plain["figures"],
+        logger=plain["logger"],
         comparison=plain["comparison"],
         claims=claims,
         config=plain,

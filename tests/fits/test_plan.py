@@ -98,6 +98,7 @@ def base() -> dict[str, str]:
         ("tuning=null", set()),
         ("reproduction=null", set()),
         ("figures=false", set()),
+        ("logger=csv", set()),
         ("question=why", set()),
         ("store=off", set()),
         ("store.folder=elsewhere", set()),
