@@ -15,12 +15,20 @@ DEFAULTS = SELECTION | {"source": None}
 ROW_KEYS = ("show", "arm", "metric", *DEFAULTS)
 GROUPS = ("all", "seen", "unseen")
 METRICS = (
-    "accuracy", "balanced_accuracy", "errors", "correct", "error_rate", "nll", "brier", "ece", "agreement",
-    "agreement_where_teacher_errs", "kl_to_teacher", "offset", "excess_risk", "bayes_agreement", "bayes_error",
-    "standard_error", "parameters", "bytes", "latency_ms",
+    "accuracy", "balanced_accuracy", "mutual_accuracy", "errors", "correct", "error_rate", "nll", "brier", "ece",
+    "agreement", "agreement_where_teacher_errs", "kl_to_teacher", "offset", "excess_risk", "bayes_agreement",
+    "bayes_error", "standard_error", "parameters", "bytes", "latency_ms",
 )  # fmt: skip
 # Metrics that lie in [0, 1], and are shown in per cent.
-SHARES = ("accuracy", "balanced_accuracy", "error_rate", "agreement", "agreement_where_teacher_errs", "bayes_agreement")
+SHARES = (
+    "accuracy",
+    "balanced_accuracy",
+    "mutual_accuracy",
+    "error_rate",
+    "agreement",
+    "agreement_where_teacher_errs",
+    "bayes_agreement",
+)
 CHOICES = {
     "metric": METRICS,
     "correction": get_args(Correction),

@@ -52,6 +52,8 @@ def measure(
     that learned from labels alone has no reason to share its errors. `kl_to_teacher` is the mean KL of the teacher's
     from the student's probabilities at T = 1, in nats (Stanton et al. 2021). `brier` is the mean squared distance of
     the probabilities from the label, Σ_k (q_k − 1[k = y])². These three are told of groups of classes alone.
+    `mutual_accuracy`, of the samples of several unseen classes, is how often the right one of these is the first choice
+    among them: a student that has no idea of their differences has one half for two.
     `balanced_accuracy`, of several classes of different sizes, is the mean of their accuracies.
 
     If the true posterior is known: `bayes_agreement` is the same share for the network and the Bayes rule.
@@ -59,6 +61,7 @@ def measure(
     is never negative, and free of the noise in the labels drawn.
     """
     by_class = _sums_by_class(logits, labels, teacher, log_posterior)
+    mutual = _mutual_accuracy(logits, labels, held_out)
     means = tuple(name for name in by_class if name not in ("right", "gaps", "teacher_errs", "errs_alike"))
     sizes = labels.bincount(minlength=logits.shape[1]).numpy()
     shares = by_class["right"] / np.maximum(sizes, 1)
@@ -71,6 +74,8 @@ def measure(
         told = [name for name in means if group or name not in OF_GROUPS]
         figures |= {name: float(by_class[name][members].sum()) / n for name in told}
         figures["ece"] = float(np.abs(by_class["gaps"][members].sum(axis=0)).sum()) / n
+        if classes == "unseen" and mutual is not None:
+            figures["mutual_accuracy"] = mutual
         if len(set(sizes[members].tolist())) > 1:
             figures["balanced_accuracy"] = float(shares[members].mean())
         rows += [Row(arm, split, classes, correction, name, value, n) for name, value in figures.items()]
@@ -78,6 +83,15 @@ def measure(
             alike = float(by_class["errs_alike"][members].sum()) / errs
             rows.append(Row(arm, split, classes, correction, "agreement_where_teacher_errs", alike, errs))
     return rows
+
+
+def _mutual_accuracy(logits: Tensor, labels: Tensor, held_out: Sequence[int]) -> float | None:
+    """Return how often the right held-out class is the first choice among these; None for fewer than two."""
+    unseen = torch.tensor(sorted(held_out), dtype=labels.dtype)
+    members = torch.isin(labels, unseen)
+    if len(labels[members].unique()) < 2:
+        return None
+    return float((unseen[logits[members][:, unseen].argmax(dim=1)] == labels[members]).double().mean())
 
 
 def _groups(sizes: np.ndarray, held_out: Sequence[int]) -> dict[str, np.ndarray]:

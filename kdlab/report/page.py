@@ -1,4 +1,4 @@
-"""Write pages: each is one HTML file without scripts that needs no other. Here: its figures, and a sweep's page."""
+"""Write pages: each is one HTML file that needs no other, and no script. Here: its figures, and a sweep's page."""
 
 import base64
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,10 @@
 """Draw a run's figures and write its page, from its networks and rows."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
@@ -23,7 +26,8 @@ from kdlab.report.figures.temperature import softness, telling_samples
 from kdlab.report.numbers import Numbers
 from kdlab.report.overview import log_overview
 from kdlab.report.page import picture
-from kdlab.report.run_page import Gallery, run_page
+from kdlab.report.play import play_data
+from kdlab.report.run_page import Gallery, run_page, thumbnail
 from kdlab.report.sweep_table import markdown
 from kdlab.results import Results
 
@@ -68,6 +72,7 @@ def illustrate(context: Context, fits: Fits, measured: Measured, results: Result
         softness=softness(measured.logits["teacher"]),
         pictures=pictures,
         galleries=[it for name, it in galleries.items() if it.on_page],
+        play=_play(context, fits, measured, results),
     )
     write_text(page, context.folder / "report.html")
     texts = {"config": as_code(as_yaml(results.config)), "command": as_code(results.environment.get("command", ""))}
@@ -102,10 +107,8 @@ def _soft_targets(context: Context, fits: Fits, measured: Measured, results: Res
     split = results.shown_split
     logits, (inputs, labels) = measured.logits["teacher"], context.data.split(split)
     names = context.data.class_names
-    held_out = sorted({c for fit in fits.values() for c in fit.held_out})
     unseen = context.data.held_out  # by all students, so that a star means the same in each panel
-    told = telling_samples(logits, labels, [*held_out, *(c for c in range(len(names)) if c not in held_out)])
-    if told := sorted(told[:TOLD_CLASSES], key=lambda i: int(labels[i])):
+    if told := _told_samples(context, fits, measured, results):
         softened = softened_targets(
             logits[told],
             labels[told],
@@ -120,6 +123,38 @@ def _soft_targets(context: Context, fits: Fits, measured: Measured, results: Res
     temperature = used[0] if used else DEFAULT_TEMPERATURE
     similarity = class_similarity(logits, labels, temperature=temperature, class_names=names, held_out=unseen)
     yield "class_similarity", f"Classes that the soft targets consider similar, on the {split} samples", similarity
+
+
+def _told_samples(context: Context, fits: Fits, measured: Measured, results: Results) -> list[int]:
+    """Return the samples whose soft targets are shown, by class; held-out classes come first where there are many."""
+    labels = context.data.split(results.shown_split).labels
+    held_out = sorted({c for fit in fits.values() for c in fit.held_out})
+    others = (c for c in range(len(context.data.class_names)) if c not in held_out)
+    told = telling_samples(measured.logits["teacher"], labels, [*held_out, *others])
+    return sorted(told[:TOLD_CLASSES], key=lambda i: int(labels[i]))
+
+
+def _play(context: Context, fits: Fits, measured: Measured, results: Results) -> dict[str, Any] | None:
+    """Return the numbers behind the page's sliders, of students of soft targets."""
+    told = _told_samples(context, fits, measured, results)
+    inputs, labels = context.data.split(results.shown_split)
+    recipes = {name: fit.recipe for name, fit in fits.items()}
+    soft = [name for name, it in recipes.items() if isinstance(it, StudentRecipe) and it.learns_from.soft]
+    used = temperatures(recipes, results)
+    offsets: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in results.rows:
+        if row.metric == "offset" and (row.correction == "prior" or row.split == results.shown_split):
+            offsets[row.arm][row.correction].append(row.value)
+    return play_data(
+        told,
+        {name: measured.logits[name] for name in ("teacher", *soft)},
+        labels,
+        class_names=context.data.class_names,
+        held_out={name: fit.held_out for name, fit in fits.items()},
+        offsets={arm: {of: fmean(values) for of, values in found.items()} for arm, found in offsets.items()},
+        temperature=used[0] if used else DEFAULT_TEMPERATURE,
+        images=[thumbnail(inputs[i]) for i in told] if _are_images(context) else (),
+    )
 
 
 def temperatures(recipes: Mapping[str, Recipe], results: Results) -> list[float]:

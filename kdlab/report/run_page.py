@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from PIL import Image
+from torch import Tensor
 
 from kdlab.config.compose import as_yaml
 from kdlab.report.claims import claims_table, judged_run
@@ -46,6 +47,7 @@ def run_page(
     softness: str,
     pictures: Sequence[Picture],
     galleries: Sequence[Gallery],
+    play: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the page of a run.
 
@@ -56,6 +58,7 @@ def run_page(
         softness: a sentence about the teacher's soft targets at T = 1.
         pictures: the run's figures.
         galleries: images with the networks' probabilities.
+        play: the numbers behind the sliders; None for a page without.
     """
     lines = comparison_lines(results)
     short = shortened(class_names, most=LETTERS)
@@ -73,6 +76,7 @@ def run_page(
         no_unseen=results.shown_split if any(held_out.values()) and not has_unseen_samples(results) else None,
         costs=cost_table(results),
         softness=softness,
+        play=play,
         comparison=comparison_table(results, lines) if lines else None,
         per_class=per_class_table(results, class_names, held_out),
         pictures={it.name: it for it in pictures},
@@ -92,13 +96,18 @@ def _held_out_by_arm(held_out: Mapping[str, Sequence[int]], class_names: Sequenc
     return "; ".join(f"{arm}: {classes}" for arm, classes in own.items()) or "none"
 
 
+def thumbnail(image: Tensor) -> str:
+    """Return a small copy of an image (C, H, W) as the source of an image on a page."""
+    file, small = io.BytesIO(), Image.fromarray(pixels(image))
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
+    kind = "png" if len(image) == 1 else "jpeg"  # for colour images a fifth of PNG's size
+    small.save(file, kind, quality=90)
+    return data_uri(f"image/{kind}", file.getvalue())
+
+
 def _card(example: Example, class_names: Sequence[str], short: Sequence[str]) -> dict[str, Any]:
-    file, image = io.BytesIO(), Image.fromarray(pixels(example.pixels))
-    image.thumbnail((THUMBNAIL, THUMBNAIL))
-    kind = "png" if len(example.pixels) == 1 else "jpeg"  # for colour images a fifth of PNG's size
-    image.save(file, kind, quality=90)
     return {
-        "source": data_uri(f"image/{kind}", file.getvalue()),
+        "source": thumbnail(example.pixels),
         "alternative": alternative(example, class_names),
         "caption": example.caption(class_names),
         "bars": [

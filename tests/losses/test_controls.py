@@ -134,7 +134,8 @@ def test_wrong_arguments_are_refused_by_name(make, problem):
 
 SMALL = [
     "+experiment=is_it_knowledge", "data=digits", "trainer=cpu", "figures=false", "model@teacher.net=mlp_64",
-    "model@student.net=mlp_64", "augment@teacher.augment=none", "data.batch_size=64", "optimizer.lr=0.03",
+    "model@student.net=mlp_64", "augment@teacher.augment=none", "data.batch_size=64",
+    "+every_arm.optimizer.lr=0.03",
 ]  # fmt: skip
 
 

@@ -147,3 +147,13 @@ def test_excess_risk_is_the_expected_error_above_the_bayes_rules_and_never_negat
     rule = measure("b", "test", posterior.log(), labels, **known)
     assert all(row.value == 0 for row in rule if row.metric == "excess_risk")
     assert min(row.value for row in rows if row.metric == "excess_risk") >= 0
+
+
+def test_unseen_classes_are_told_apart_among_each_other_whatever_the_logits_of_the_others():
+    logits = torch.tensor([[9.0, 1, 2], [9.0, 2, 1], [9.0, 2, 1], [9.0, 1, 2], [0.0, 0, 9]])
+    labels = torch.tensor([2, 1, 2, 2, 0])
+    rows = measure("a", "test", logits, labels, teacher=answers_of(logits), held_out=[1, 2])
+    found = {row.classes: row.value for row in rows if row.metric == "mutual_accuracy"}
+    assert found == {"unseen": 0.75}
+    alone = measure("a", "test", logits, labels, teacher=answers_of(logits), held_out=[2])
+    assert not [row for row in alone if row.metric == "mutual_accuracy"]

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import torch
 
+import kdlab.report
+from kdlab.measure.reopen import measure_again, reopen
 from kdlab.report import collect, write_report
 from kdlab.report.figures.gallery import Example
 from kdlab.report.run_page import Gallery, run_page
@@ -213,18 +215,24 @@ def test_galleries_show_both_networks_probabilities_of_what_is_right_though_unse
     right = 46 - int(results.find("distilled", "unseen", "errors").value)
     assert any(f"never saw the class ({right} of 46" in title for title in titles)
     assert any(f"wrong ({wrong} of 450" in title for title in titles)
-    cards = page.eval_on_selector_all(".card", "all => all.map(c => [c.innerText, c.querySelectorAll('.bar').length])")
+    cards = page.eval_on_selector_all(
+        "main > .cards .card", "all => all.map(c => [c.innerText, c.querySelectorAll('.bar').length])"
+    )
     assert len(cards) == min(24, right) + min(24, wrong)
     assert all(bars == 6 for _, bars in cards)
     assert all("→" in text for text, _ in cards[min(24, right) :])
-    for alternative in page.eval_on_selector_all(".card img", "all => all.map(i => i.alt)"):
+    for alternative in page.eval_on_selector_all("main > .cards .card img", "all => all.map(i => i.alt)"):
         assert re.search(r"class \d.*: teacher \d+%, student \d+%", alternative)
 
 
-def test_a_page_has_no_script_asks_nothing_of_others_and_is_small(run, sweep):
-    for path in (run / "report.html", sweep / "report.html"):
+def test_a_page_has_one_small_script_asks_nothing_of_others_and_is_small(run, sweep):
+    script = (Path(kdlab.report.__file__).parent / "templates" / "page.js").read_text()
+    assert len(script.encode()) <= 6 * 1024
+    for path, data in ((run / "report.html", 1), (sweep / "report.html", 0)):
         text = path.read_text()
-        assert "<script" not in text
+        assert text.count(f"<script>{script.rstrip()}</script>") == 1
+        assert text.count('<script type="application/json"') == data
+        assert text.count("<script") == 1 + data
         assert not re.search(r"""(?:src|href)\s*=\s*["'](?!data:|#)""", text)
         assert "@import" not in text
         assert "url(" not in text
@@ -280,3 +288,73 @@ def test_names_of_the_users_own_are_text_not_markup(opened, tmp_path):
     assert "1 < 2?" in page.locator("main").inner_text()
     assert page.locator(".card strong").inner_text() == "<b>bold</b> → a & b"
     assert page.locator(".card img").get_attribute("alt").startswith("class <b>bold</b> → a & b (")
+
+
+# What the script adds.
+
+
+def slide(page: Any, label: str, value: float) -> None:
+    """Move the slider with this label to a value."""
+    page.get_by_role("slider", name=label).evaluate("(it, value) => { it.value = value; it.oninput(); }", value)
+
+
+@pytest.mark.parametrize("exponent", [-0.3, 0.0, 0.6, 1.3])
+def test_the_bars_are_the_softmax_at_the_sliders_temperature(run, opened, exponent):
+    page, (results, context, fits) = opened(run / "report.html"), reopen(run)
+    logits = measure_again(results, context, fits).logits
+    slide(page, "Temperature", exponent)
+    bars = "all => all.map(b => [b.dataset.net, [...b.querySelectorAll('.bar')].map(it => +it.dataset.p)])"
+    found = page.eval_on_selector_all("#play .bars", bars)
+    assert len(found) == 2 * 6
+    data = page.evaluate("JSON.parse(document.getElementById('play-data').textContent)")
+    every = {name: (values.double() / 10**exponent).softmax(dim=1) for name, values in logits.items()}
+    labels = context.data.test.labels
+    for place, (net, shares) in enumerate(found):
+        sample = data["samples"][place // 2]
+        of_class = every[net][labels == sample["label"]]
+        nearest = (of_class - torch.tensor(shares, dtype=torch.float64)).abs().amax(dim=1).min()
+        assert float(nearest) < 1e-6
+    assert page.get_by_role("slider", name="Temperature").get_attribute(
+        "aria-valuetext"
+    ) == f"T = {10**exponent:#.3g}".rstrip(".")
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.locator("#play").screenshot(path=SCREENSHOTS / f"play_{exponent}.png")
+
+
+def test_the_offset_slider_tells_the_errors_that_the_rows_have(run, opened):
+    page, results = opened(run / "report.html"), read(run / "results.json")
+    offset = results.find("distilled", "3", "offset", "oracle").value
+    for value, correction in ((0.0, "none"), (offset, "oracle")):
+        slide(page, "Offset of distilled's unseen logits", value)
+        said = page.locator("[data-arm=distilled]").inner_text()
+        told = [int(number) for number in re.findall(r"\d+(?= on | errors)", said)]
+        expected = [results.find("distilled", of, "errors", correction).value for of in ("all", "seen", "unseen")]
+        assert told == pytest.approx(expected, abs=2)  # the slider's step
+    assert f"oracle: {offset:.2f}" in said
+
+
+def test_a_table_sorts_by_the_column_that_is_clicked(run, opened):
+    page = opened(run / "report.html")
+    page.click("#per_class_accuracy ~ details summary")
+    for direction in ("ascending", "descending"):
+        page.click("#per_class thead th:nth-child(2) button")
+        values = [float(line[1].strip("[]").removesuffix(" %")) for line in table(page, "per_class")[1:]]
+        assert values == sorted(values, reverse=direction == "descending")
+        assert page.get_attribute("#per_class thead th:nth-child(2)", "aria-sort") == direction
+
+
+@pytest.mark.parametrize("how", ["without_scripts", "forbidden"])
+def test_without_its_script_a_page_is_whole_and_shows_nothing_that_needs_it(run, opened, how, tmp_path):
+    path = run / "report.html"
+    if how == "forbidden":
+        policy = '<meta http-equiv="Content-Security-Policy" content="script-src \'none\'">'
+        (tmp_path / "page.html").write_text(path.read_text().replace("<head>", f"<head>{policy}", 1))
+        page = opened(tmp_path / "page.html")
+        assert all("Content Security Policy" in line for line in page.noise)  # the browser's own word
+    else:
+        page = opened(path, java_script_enabled=False)
+        assert page.noise == []
+    assert not page.locator("#play").is_visible()
+    assert page.locator("th button").count() == 0
+    assert page.locator("figure img").count() > 8
+    assert "prior" in page.locator("#outcome").inner_text()
