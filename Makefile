@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench reproduce tune
+.PHONY: demo test check bench docs reproduce tune
 
 demo: $(VENV)/demo-installed ## the dark-knowledge experiment, end to end
 	$(BIN)/python -m kdlab.train +experiment=dark_knowledge
@@ -24,6 +24,9 @@ bench: $(VENV)/installed     ## one epoch, three ways (needs MNIST); a grid, one
 	$(BIN)/python benchmarks/slots.py
 	$(BIN)/python benchmarks/grid.py
 	$(BIN)/python benchmarks/around.py
+
+docs: $(VENV)/installed      ## the site, build/site/index.html
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/site
 
 reproduce: $(VENV)/installed ## every experiment over its seeds, then docs/reproduction/ (hours; ONLY=NAME: one of them)
 	$(BIN)/python docs/reproduce.py $(ONLY)

@@ -87,7 +87,9 @@ def page() -> str:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         parts = [
             _choices(),
-            _section("The run", [key for key, value in composed().items() if not isinstance(value, Mapping)]),
+            _section(
+                "The run", [*(key for key, value in composed().items() if not isinstance(value, Mapping)), "logger"]
+            ),
             # Before the students: the comment of student.targets speaks of "the loss above".
             *map(_group, ("data", "loss")),
             _section("The teacher", [*keys_below("teacher"), "teachers"]),
@@ -95,6 +97,7 @@ def page() -> str:
             *map(_group, ("model", "augment", "optimizer", "schedule", "trainer", "store")),
             _section("Evaluation", keys_below("evaluation")),
             *map(_addition, added()),
+            _addition("logger", "logger=NAME`, or `logger=[NAME,NAME]"),
             _launchers(),
         ]
         return "\n".join([HEAD, *(line for part in parts for line in part)]).rstrip("\n") + "\n"
@@ -146,9 +149,9 @@ def _group(group: str) -> Iterator[str]:
             yield from keys_table([code(path + key), one(key, members), meaning(key, members)] for key in keys)
 
 
-def _addition(group: str) -> Iterator[str]:
+def _addition(group: str, how: str = "") -> Iterator[str]:
     yield f"## `{group}`\n"
-    yield f"`+{group}=NAME` sets many keys at once, in one file of [`conf/{group}/`](../conf/{group}).\n"
+    yield f"`{how or f'+{group}=NAME'}` sets many keys at once, in one file of [`conf/{group}/`](../conf/{group}).\n"
     if group == "experiment":
         yield from table(["NAME", "asks"], [[code(name), text(asks)] for name, asks in experiments().items()])
     else:

@@ -19,13 +19,13 @@ from kdlab.config.experiment import (
     StudentRecipe,
     TrainerSettings,
 )
+from kdlab.config.loggers import FIELDS, logger_for
 from kdlab.config.nodes import SIZES
 from kdlab.config.parts import built_with, check_part, needs_soft_targets, tried
 from kdlab.config.recipes import EVERY_ARM, Plain, parts_of, recipes_of, told_once
 from kdlab.data import ClassificationData
 from kdlab.data.held_out import class_indices
 from kdlab.errors import ConfigError
-from kdlab.trackers.build import FIELDS, logger_for
 
 # Takes the place of a loss that needs soft targets, where the targets are hard.
 HARD_LOSS: Node = {"_target_": "kdlab.losses.HardLoss"}

@@ -7,13 +7,13 @@ import argparse
 import shutil
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from kdlab import __version__
 from kdlab.errors import KdlabError
 from kdlab.export.card import Found, card
 from kdlab.export.check import Answer, answers, checked, must_be_right, onnx_session, torch_program
@@ -159,7 +159,7 @@ def _metadata(student: Student) -> dict[str, Any]:
     return {
         "class_names": results.inputs.class_names, "experiment": results.experiment, "arm": student.arm,
         "correction": student.correction, "dataset": results.dataset, "content_key": fit.key,
-        "command": results.environment.get("command", ""), "kdlab": __version__,
+        "command": results.environment.get("command", ""), "kdlab": version("kdlab"),
     }  # fmt: skip
 
 

@@ -1,9 +1,9 @@
 """The model card of an exported network: what it is, how good, how fast, and what not to use it for."""
 
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import NamedTuple
 
-from kdlab import __version__
 from kdlab.claims.statistics import wilson
 from kdlab.export.check import Checked
 from kdlab.export.deployed import Student
@@ -53,7 +53,7 @@ def card(student: Student, dtype: str, found: Found) -> str:
         "teacher": fit.teacher or "none",
         "parameters": f"{fit.parameters:,}",
         "command": results.environment.get("command", ""),
-        "made with": f"kdlab {__version__}, torch {results.environment.get('torch', '')}, content key {fit.key}",
+        "made with": f"kdlab {version('kdlab')}, torch {results.environment.get('torch', '')}, content key {fit.key}",
     }
     parts = [f"# {escaped(student.title)}", *(f"> {warning}" for warning in found.warnings)]
     parts += [markdown(Table("about", "", ["", "what"], [[name, text] for name, text in about.items()], labels=2))]

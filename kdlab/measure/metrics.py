@@ -52,8 +52,7 @@ def measure(
     that learned from labels alone has no reason to share its errors. `kl_to_teacher` is the mean KL of the teacher's
     from the student's probabilities at T = 1, in nats (Stanton et al. 2021). `brier` is the mean squared distance of
     the probabilities from the label, Σ_k (q_k − 1[k = y])². These three are told of groups of classes alone.
-    `mutual_accuracy`, of the samples of several unseen classes, is how often the right one of these is the first choice
-    among them: a student that has no idea of their differences has one half for two.
+    `mutual_accuracy`, of several unseen classes, is how often the right one of these is the first choice among them.
     `balanced_accuracy`, of several classes of different sizes, is the mean of their accuracies.
 
     If the true posterior is known: `bayes_agreement` is the same share for the network and the Bayes rule.
@@ -61,23 +60,20 @@ def measure(
     is never negative, and free of the noise in the labels drawn.
     """
     by_class = _sums_by_class(logits, labels, teacher, log_posterior)
-    mutual = _mutual_accuracy(logits, labels, held_out)
     means = tuple(name for name in by_class if name not in ("right", "gaps", "teacher_errs", "errs_alike"))
     sizes = labels.bincount(minlength=logits.shape[1]).numpy()
-    shares = by_class["right"] / np.maximum(sizes, 1)
     rows = []
     for classes, members in _groups(sizes, held_out).items():
         n = int(sizes[members].sum())
         errors = n - round(by_class["right"][members].sum())
         figures = {"accuracy": 1 - errors / n, "errors": errors}
-        group = not classes.isdecimal()
-        told = [name for name in means if group or name not in OF_GROUPS]
+        told = [name for name in means if (group := not classes.isdecimal()) or name not in OF_GROUPS]
         figures |= {name: float(by_class[name][members].sum()) / n for name in told}
         figures["ece"] = float(np.abs(by_class["gaps"][members].sum(axis=0)).sum()) / n
-        if classes == "unseen" and mutual is not None:
-            figures["mutual_accuracy"] = mutual
+        if classes == "unseen":
+            figures |= _mutual_accuracy(logits, labels, held_out)
         if len(set(sizes[members].tolist())) > 1:
-            figures["balanced_accuracy"] = float(shares[members].mean())
+            figures["balanced_accuracy"] = float((by_class["right"][members] / sizes[members]).mean())
         rows += [Row(arm, split, classes, correction, name, value, n) for name, value in figures.items()]
         if group and (errs := round(by_class["teacher_errs"][members].sum())):
             alike = float(by_class["errs_alike"][members].sum()) / errs
@@ -85,13 +81,14 @@ def measure(
     return rows
 
 
-def _mutual_accuracy(logits: Tensor, labels: Tensor, held_out: Sequence[int]) -> float | None:
-    """Return how often the right held-out class is the first choice among these; None for fewer than two."""
+def _mutual_accuracy(logits: Tensor, labels: Tensor, held_out: Sequence[int]) -> dict[str, float]:
+    """Return how often the right held-out class is the first choice among these; nothing for fewer than two."""
     unseen = torch.tensor(sorted(held_out), dtype=labels.dtype)
     members = torch.isin(labels, unseen)
     if len(labels[members].unique()) < 2:
-        return None
-    return float((unseen[logits[members][:, unseen].argmax(dim=1)] == labels[members]).double().mean())
+        return {}
+    right = unseen[logits[members][:, unseen].argmax(dim=1)] == labels[members]
+    return {"mutual_accuracy": float(right.double().mean())}
 
 
 def _groups(sizes: np.ndarray, held_out: Sequence[int]) -> dict[str, np.ndarray]:

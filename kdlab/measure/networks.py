@@ -37,9 +37,7 @@ class Measured(NamedTuple):
 def measure_networks(
     context: Context, fits: Mapping[str, Trained], settings: EvaluationSettings, claims: Sequence[Claim] = ()
 ) -> Measured:
-    """Measure the teachers and each arm, before and after bias correction; each student beside its own teacher.
-
-    With `settings.reference` all are compared with that network instead of with their teachers.
+    """Measure teachers and arms, before and after bias correction, beside their own teacher or `settings.reference`.
 
     `prior` sees no label: its class prior is the mean probability that the student's teacher predicts on the same
     unlabelled inputs on which the student's is matched to it. `oracle` is fitted to the labels that it is then measured
@@ -52,9 +50,7 @@ def measure_networks(
     if any(fit.held_out for fit in fits.values()):
         unlabelled = _logits(context, fits, data.unlabelled_split)
     priors, notes = _fit_prior_offsets(data, fits, unlabelled, rows, shared=settings.prior_offsets == "shared")
-    reference = settings.reference if settings.reference in fits else None
-    if reference != settings.reference:
-        notes.append(f"{settings.reference} failed, so that each student is compared with its own teacher instead")
+    reference = _reference(settings, fits, notes)
     # A network that has seen all classes is measured on the run's held-out ones for comparison.
     unseen = {"bayes": data.held_out} | {name: fit.held_out or data.held_out for name, fit in fits.items()}
     measured = Measured(rows, notes, {}, priors, [], {})
@@ -69,11 +65,8 @@ def measure_networks(
         right: dict[tuple[str, Correction], Tensor] = {}
         for name in logits:
             held_out = fits[name].held_out if name in fits else []
-            offsets: dict[Correction, Tensor | float] = {"none": 0.0}
-            if name in priors:
-                offsets["prior"] = priors[name]
-            if held_out:
-                offsets["oracle"] = oracle = oracle_offsets(logits[name], labels, held_out)
+            offsets = _offsets(logits[name], labels, held_out, priors.get(name))
+            if isinstance(oracle := offsets.get("oracle"), Tensor):
                 rows += offset_rows(name, split, "oracle", oracle, held_out, len(labels))
             for correction, offset in offsets.items():
                 corrected = logits[name] + offset
@@ -90,6 +83,26 @@ def measure_networks(
                 )
         measured.disagreements.extend(disagreements(claims, split, labels, right=right, held_out=unseen))
     return measured
+
+
+def _reference(settings: EvaluationSettings, fits: Mapping[str, Trained], notes: list[str]) -> str | None:
+    """Return the network that all are compared with; None for each with its own teacher."""
+    if settings.reference is None or settings.reference in fits:
+        return settings.reference
+    notes.append(f"{settings.reference} failed, so that each student is compared with its own teacher instead")
+    return None
+
+
+def _offsets(
+    logits: Tensor, labels: Tensor, held_out: Sequence[int], prior: Tensor | None
+) -> dict[Correction, Tensor | float]:
+    """Return the offsets of each correction that a network has."""
+    found: dict[Correction, Tensor | float] = {"none": 0.0}
+    if prior is not None:
+        found["prior"] = prior
+    if held_out:
+        found["oracle"] = oracle_offsets(logits, labels, held_out)
+    return found
 
 
 def splits_of(settings: EvaluationSettings, recipes: Iterable[Recipe], data: ClassificationData) -> tuple[str, ...]:

@@ -14,12 +14,12 @@ from lightning.pytorch.loggers import Logger, MLFlowLogger, WandbLogger
 
 from kdlab.config.comparison import GROUPS
 from kdlab.config.experiment import Node
+from kdlab.config.loggers import logger_for
 from kdlab.fits.boards import hyperparameters
 from kdlab.fits.context import Context
 from kdlab.fits.plan import Plan
 from kdlab.fits.trained import Trained
 from kdlab.results import Results
-from kdlab.trackers.build import logger_for
 
 log = logging.getLogger(__name__)
 # In the folder of a run or a sweep: which fits which logger has.
