@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from reproduced_figures import metric_of, one_number, save_grid, save_results, save_tuning
+from reproduced_figures import metric_of, one_number, save_grid, save_results, save_tuning, save_unseen
 from reproduced_rows import (
     DOCS,
     FOLDER,
@@ -35,6 +35,7 @@ from kdlab.report.claims import claims_frame, claims_table
 from kdlab.report.sweep_table import escaped, markdown
 from kdlab.report.tables import Table
 
+UNSEEN = "![What each arm gets right of the classes that it never saw](figures/{}/unseen.png)"
 TAKING_OVER = (DOCS.parent / "README.md", DOCS / "experiments.md")
 # Verdicts, and how several are told.
 WORDS = {"holds": "hold", "refuted": "refuted", "open": "open", "one draw": "one draw"}
@@ -47,6 +48,8 @@ def write_pages() -> None:
         figures = FOLDER / "figures" / it.name
         figures.mkdir(parents=True, exist_ok=True)
         save_results(it.results, it.config, figures / "errors.png")
+        if table := arms_table(it):
+            save_unseen(it.results, [row[0] for row in table.rows], figures / "unseen.png")
         if grid := lines_of(FOLDER / "grids" / f"{it.name}.csv"):
             save_grid(grid, it.config["reproduction"]["grid"], figures / "grid.png")
         save_tuning(tried_of(it)[0], figures / "tuning.png")
@@ -191,6 +194,7 @@ def page(it: Reproduced, body: str) -> str:
         *filter(None, [record.get("note")]),
         body,
         f"![Each arm's test error: each seed, and the mean with its interval](figures/{it.name}/errors.png)",
+        *([UNSEEN.format(it.name)] if arms_table(it) else []),
         *(f"![{it.replace('_', ' ')}, first seed](figures/{name}/{it}.png)" for it in record.get("figures") or []),
         "## How it was run", f"{hours:.2f} hours of training in all.", markdown(_runs_table(it.runs)),
     ]  # fmt: skip

@@ -96,6 +96,36 @@ def save_results(results: Sequence[Results], config: Mapping[str, Any], path: Pa
     path.write_bytes(png(described(figure, f"Test error of {', '.join(arms)}: each seed, and the mean.")))
 
 
+@in_style
+def save_unseen(results: Sequence[Results], arms: Sequence[str], path: Path) -> None:
+    """Draw what each arm gets right of the classes that it never saw, as it is and with `prior`, with intervals."""
+    figure = sheet(6.4, 1.1 + 0.42 * len(arms))
+    panel = figure.subplots()
+    for shift, (correction, label) in zip((-0.14, 0.14), (("none", "as it is"), ("prior", "prior")), strict=True):
+        for place, arm in enumerate(arms):
+            found = [it.value(arm, ["unseen"], "accuracy", correction) for it in results]
+            values = [100 * value for value in found if value is not None]
+            if not values:
+                continue
+            mean, low, high = mean_interval(values)
+            ends = [[mean - low], [high - mean]] if len(values) > 1 else None
+            style: dict[str, Any] = {
+                "color": "C0" if correction == "none" else "C1",
+                "label": label if place == 0 else None,
+            }
+            panel.errorbar([mean], [place + shift], xerr=ends, fmt="o", markersize=5, capsize=4, **style)
+            panel.plot(values, [place + shift] * len(values), "|", alpha=0.5, color=style["color"])
+    panel.set_yticks(range(len(arms)), arms)
+    panel.set_ylim(len(arms) - 0.5, -0.5)
+    panel.set_xlim(-2, 102)
+    panel.set_xlabel("right of the unseen classes, % (strokes: seeds; bars: 95 % interval)")
+    panel.grid(axis="x")
+    figure.legend(loc="outside lower center", ncols=2)
+    path.write_bytes(
+        png(described(figure, f"Accuracy on unseen classes of {', '.join(arms)}, before and after prior."))
+    )
+
+
 def _error(result: Results, arm: str) -> float | None:
     row = result.find(arm, "all", "errors", "none", "test")
     return row.value / row.n if row else None
