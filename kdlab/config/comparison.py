@@ -17,7 +17,7 @@ GROUPS = ("all", "seen", "unseen")
 METRICS = (
     "accuracy", "balanced_accuracy", "mutual_accuracy", "errors", "correct", "error_rate", "nll", "brier", "ece",
     "agreement", "agreement_where_teacher_errs", "kl_to_teacher", "offset", "excess_risk", "bayes_agreement",
-    "bayes_error", "standard_error", "parameters", "bytes", "latency_ms",
+    "bayes_error", "standard_error", "parameters", "bytes", "flops", "latency_ms", "latency_ms_p95", "latency_ms_32",
 )  # fmt: skip
 # Metrics that lie in [0, 1], and are shown in per cent.
 SHARES = (

@@ -29,7 +29,8 @@ from kdlab.export.formats import (
     write_torch,
 )
 from kdlab.export.quantize import INT8, write_int8
-from kdlab.export.speed import flops, speed
+from kdlab.export.speed import speed
+from kdlab.measure.cost import flops
 
 CARD = "README.md"
 # A drop in accuracy by int8 that is worth a warning.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kdlab.report.collection import collect
     from kdlab.report.comparison import comparison_lines, comparison_table, write_comparison
+    from kdlab.report.figures.accuracy_over_cost import accuracy_over_cost
     from kdlab.report.figures.confusion import confusion_matrices
     from kdlab.report.figures.drawing import png, svg
     from kdlab.report.figures.error_bars import error_counts, unseen_accuracy
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "accuracy_curves",
+    "accuracy_over_cost",
     "class_similarity",
     "collect",
     "comparison_lines",
@@ -61,6 +63,7 @@ __all__ = [
 # Where each of these names is defined, below this package.
 _PLACES = {
     "accuracy_curves": "figures.learning_curves",
+    "accuracy_over_cost": "figures.accuracy_over_cost",
     "class_similarity": "figures.temperature",
     "collect": "collection",
     "comparison_lines": "comparison",

@@ -16,6 +16,7 @@ from PIL import Image
 from kdlab.measure.confusion import confusion
 from kdlab.report import (
     accuracy_curves,
+    accuracy_over_cost,
     class_similarity,
     confusion_matrices,
     decision_regions,
@@ -192,6 +193,24 @@ def test_each_arm_has_a_bar_for_each_class_and_unseen_ones_are_marked_even_at_ze
     assert ticks(student.xaxis) == NAMES
     assert legend(figure) == ["seen", "unseen", "after correction prior"]
     assert "a 50.0% to 60.0% on the classes it saw, 0.0% on the unseen owl" in figure.get_label()
+
+
+def test_accuracy_over_cost_has_a_point_for_each_network_and_each_cost_that_was_measured():
+    costs = {"teacher": (2.0, 1000), "a": (0.5, 250)}
+    rows = [Row(arm, "test", "all", "none", "accuracy", 0.9 if arm == "teacher" else 0.8, 30) for arm in costs]
+    rows += [
+        Row(arm, "cost", "all", "none", metric, value, 1)
+        for arm, values in costs.items()
+        for metric, value in zip(("latency_ms", "parameters"), values, strict=True)
+    ]
+    figure = accuracy_over_cost(results(rows))
+    latency, parameters = figure.axes
+    points = [[tuple(line.get_xydata()[0]) for line in panel.lines] for panel in (latency, parameters)]
+    assert points == [[(2.0, 90.0), (0.5, 80.0)], [(1000, 90.0), (250, 80.0)]]
+    assert legend(figure) == ["teacher", "a"]
+    assert "a 80.0% at 0.5 ms" in figure.get_label()
+    with pytest.raises(ValueError, match=r"no rows of costs: evaluation\.cost=true"):
+        accuracy_over_cost(results([]))
 
 
 def test_a_confusion_matrix_counts_true_class_by_first_choice():

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from kdlab.report.averages import Averages, averaged, different_fits
+from kdlab.report.figures.accuracy_over_cost import accuracy_over_cost
 from kdlab.report.figures.confusion import confusion_matrices
 from kdlab.report.figures.error_bars import error_counts, unseen_accuracy
 from kdlab.report.figures.learning_curves import accuracy_curves, loss_curves
@@ -46,6 +47,8 @@ def figures_of_numbers(
         log.warning("no %s sample is of a class that a student never saw: unseen_accuracy is left out", found.split)
     elif unseen:
         yield "unseen_accuracy", f"Accuracy on classes that the students never saw{over}", unseen_accuracy(results)
+    if len(results) == 1 and any(row.split == "cost" for row in results[0].rows):
+        yield "accuracy_over_cost", "What each network gets right over what it costs", accuracy_over_cost(results[0])
     if any(classes.isdecimal() and metric == "accuracy" for _, classes, _, metric in found.means):
         per_class = per_class_accuracy(results, class_names=class_names, held_out=held_out)
         yield "per_class_accuracy", f"Accuracy on each class of the {found.split} samples{over}", per_class
