@@ -3,6 +3,7 @@
 from itertools import cycle
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from kdlab.report.figures.drawing import described, in_style, sheet
 from kdlab.report.figures.palette import colours
@@ -38,9 +39,9 @@ def accuracy_over_cost(results: Results) -> Figure:
             panel.plot(costs[arm], 100 * row.value, marker, color=colour, markersize=8, label=name)
             if panel is panels[0]:
                 said.append(f"{arm} {row.value:.1%} at {costs[arm]:.3g} ms")
-        if min(costs.values()) > 0:
-            panel.set_xscale("log")
-        panel.set_xlabel(label)
+        panel.set(xlabel=label, xlim=(0, 1.15 * max(costs.values()) or 1))
+        panel.xaxis.set_major_locator(MaxNLocator(4))
+        panel.xaxis.set_major_formatter("{x:g}" if metric == "latency_ms" else EngFormatter(sep=""))
         panel.grid()
     panels[0].set_ylabel(f"accuracy on the {split} samples, %")
     figure.legend(loc="outside lower center", ncols=min(len(arms), 4))
