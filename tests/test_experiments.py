@@ -116,11 +116,11 @@ def test_an_experiments_config_is_right_asks_a_question_and_its_file_begins_with
 def test_every_line_of_a_comparison_is_about_an_arm_and_a_metric_of_the_experiment(name):
     config = composed(name)
     arms = {"teacher", "bayes", *config.arms}
-    for row in config.comparison.rows:
+    for row in config.comparison.rows if config.comparison else ():
         assert row.arm in arms
         assert row.get("correction", "none") in ("none", "prior", "oracle")
         assert row.get("split", "test") in (*(config.evaluation.splits or ["val", "test"]), "cost", "distribution")
-    shown = [row.show for row in config.comparison.rows]
+    shown = [row.show for row in (config.comparison.rows if config.comparison else ())]
     assert len(set(shown)) == len(shown)
 
 
@@ -132,7 +132,7 @@ def test_every_figure_of_a_source_stands_in_the_experiments_section_of_the_docs_
     text = (docs / "experiments.md").read_text()
     section = text.split(f"\n## {name}\n")[1].split("\n## ")[0]
     stated = set(re.findall(r"\d[\d,.]*\d|\d", section))
-    for row in composed(name).comparison.rows:
+    for row in getattr(composed(name).comparison, "rows", ()):
         if (figure := row.get("source")) is not None:
             forms = {f"{figure:,}", f"{figure}", f"{100 * figure:.0f}", f"{100 * figure:.1f}", f"{100 * figure:.2f}"}
             assert forms & stated, row
