@@ -100,7 +100,7 @@ def _value(claim: Claim, results: Results) -> float | None:
 
 
 def _whole(claim: Claim, results: Results) -> float | None:
-    """Return the difference of which a claim is about a share; None where it is too small to be shared."""
+    """Return the difference that a claim takes a share of; None where it is too small for that."""
     assert claim.share_of
     first, second = (_selected(it, results) for it in claim.share_of)
     if first is None or second is None:

@@ -29,8 +29,8 @@ from kdlab.export.formats import (
     write_torch,
 )
 from kdlab.export.quantize import INT8, write_int8
-from kdlab.export.speed import speed
-from kdlab.measure.cost import flops
+from kdlab.export.speed import Speed, speed
+from kdlab.measure.cost import BATCH, flops
 
 CARD = "README.md"
 # A drop in accuracy by int8 that is worth a warning.
@@ -81,7 +81,7 @@ def export(
     if target.exists() and any(target.iterdir()) and not (target / CARD).exists():
         raise KdlabError(f"{target} holds other files; give another folder by --to")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as name:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-", ignore_cleanup_errors=True) as name:
         scratch = Path(name)
         raw = _raw(student, "test", dtype)
         dtype = "float" if raw.is_floating_point() else "uint8"
@@ -89,7 +89,7 @@ def export(
         (scratch / CARD).write_text(card(student, dtype, found))
         shutil.rmtree(target, ignore_errors=True)
         scratch.chmod(0o755)
-        shutil.copytree(scratch, target)
+        scratch.rename(target)
     return found
 
 
@@ -101,12 +101,12 @@ def _write(student: Student, folder: Path, raw: Tensor, formats: list[str], int8
     if "onnx" in formats:
         write_onnx(program, metadata, folder / ONNX)
         run[ONNX] = onnx_session(folder / ONNX)
-    if "safetensors" in formats:
-        write_safetensors(program, metadata, folder)
-        run[TORCH] = run[SAFETENSORS] = torch_program(folder / TORCH)
-    elif "torch" in formats:
+    if {"torch", "safetensors"} & set(formats):  # the loader of the weights runs the program with them
         write_torch(program, folder / TORCH)
         run[TORCH] = torch_program(folder / TORCH)
+    if "safetensors" in formats:
+        write_safetensors(program, metadata, folder)
+        run[SAFETENSORS] = torch_program(folder / TORCH, weights=folder / SAFETENSORS)
     labels, expected = student.labels("test"), answers(lambda batch: student.module(batch)[0], raw)
     measured = student.results.find(student.arm, "all", "errors", student.correction, "test")
     errors = round(measured.value) if measured else int((expected.argmax(dim=1) != labels).sum())
@@ -121,7 +121,7 @@ def _write(student: Student, folder: Path, raw: Tensor, formats: list[str], int8
         checks[INT8] = found = checked(answers(run[INT8], raw), expected, labels)
         if (lost := checks[ONNX].accuracy - found.accuracy) > POINT:
             warnings.append(f"In eight bits it loses {100 * lost:.2f} points of accuracy.")
-    return Found(checks, _speeds(student, folder, run, raw), _flops(student, raw), warnings)
+    return Found(checks, _speeds(student, folder, run, raw), warnings)
 
 
 def _raw(student: Student, split: str, dtype: str | None) -> Tensor:
@@ -134,22 +134,20 @@ def _raw(student: Student, split: str, dtype: str | None) -> Tensor:
     return raw if raw.is_floating_point() else raw.float() / student.module.divisor
 
 
-def _speeds(student: Student, folder: Path, run: dict[str, Answer], raw: Tensor) -> list[Any]:
-    """Time the teacher and the network in torch, and each file in its runtime."""
-    data, checkpoints = student.context.data, student.context.folder / "checkpoints"
-    names = dict.fromkeys([*student.fits[student.arm].recipe.teacher, student.arm])
-    scaled = data.scale(student.raw("test")[:64])
-    found = [speed(name, "torch", checkpoints / f"{name}.pt", student.fits[name].net, scaled) for name in names]
-    runtimes = {ONNX: (student.arm, "onnxruntime"), INT8: (f"{student.arm} int8", "onnxruntime")}
-    found += [
-        speed(*runtimes[name], folder / name, answer, raw[:64]) for name, answer in run.items() if name in runtimes
+def _speeds(student: Student, folder: Path, run: dict[str, Answer], raw: Tensor) -> list[Speed]:
+    """Time the teacher and the network in torch, and each ONNX file in onnxruntime."""
+    context = student.context
+    checkpoints, scaled = context.folder / "checkpoints", context.data.scale(student.raw("test")[:BATCH])
+    nets = {name: student.fits[name].net for name in (*student.fits[student.arm].recipe.teacher, student.arm)}
+    operations = {name: flops(net, scaled[:1]) for name, net in nets.items()}
+    found = [
+        speed(name, "torch", operations[name], checkpoints / f"{name}.pt", net, scaled) for name, net in nets.items()
     ]
+    for file, name in ((ONNX, student.arm), (INT8, f"{student.arm} int8")):
+        if file in run:
+            path, count = folder / file, operations[student.arm]
+            found.append(speed(name, "onnxruntime", count, path, run[file], raw[:BATCH]))
     return found
-
-
-def _flops(student: Student, raw: Tensor) -> dict[str, int]:
-    sample = student.context.data.scale(student.raw("test")[:1])
-    return {name: flops(fit.net, sample) for name, fit in student.fits.items()}
 
 
 def _metadata(student: Student) -> dict[str, Any]:

@@ -25,11 +25,10 @@ logits, probabilities = load()(images)''',
 
 
 class Found(NamedTuple):
-    """What was found of the exported files: checks by file, speeds, operations by network, and warnings."""
+    """What was found of the exported files: checks by file, speeds, and warnings."""
 
     checks: Mapping[str, Checked]
     speeds: Sequence[Speed]
-    flops: Mapping[str, int]
     warnings: Sequence[str]
 
 
@@ -95,7 +94,7 @@ def _checks(checks: Mapping[str, Checked]) -> str:
 def _speeds(found: Found) -> str:
     rows = [
         [
-            it.name, it.runtime, f"{it.bytes:,}", f"{found.flops.get(it.name.removesuffix(' int8'), 0):,}",
+            it.name, it.runtime, f"{it.bytes:,}", f"{it.flops:,}",
             *(f"{it.latency[size].median:.3g} ({it.latency[size].p95:.3g})" for size in BATCHES),
         ]
         for it in found.speeds

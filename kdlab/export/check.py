@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from kdlab.errors import KdlabError
@@ -52,9 +53,11 @@ def onnx_session(path: Path) -> Answer:
     return answer
 
 
-def torch_program(path: Path) -> Answer:
-    """Return the same of a file that `torch.export.save` wrote."""
+def torch_program(path: Path, weights: Path | None = None) -> Answer:
+    """Return the same of a file that `torch.export.save` wrote, with other weights as the exported loader has them."""
     module = torch.export.load(path).module()
+    if weights:
+        module.load_state_dict(load_file(weights))
 
     @torch.no_grad()
     def answer(raw: Tensor) -> Tensor:

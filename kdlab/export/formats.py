@@ -95,10 +95,9 @@ def write_torch(program: torch.export.ExportedProgram, path: Path) -> None:
 
 
 def write_safetensors(program: torch.export.ExportedProgram, metadata: Mapping[str, Any], folder: Path) -> None:
-    """Write the program's weights, and a loader that needs torch and safetensors alone."""
+    """Write the program's weights, and a loader that needs torch, safetensors and the program's own file."""
     weights = {name: value.detach().contiguous().clone() for name, value in program.module().state_dict().items()}
     save_file(weights, folder / SAFETENSORS, {key: _text(value) for key, value in metadata.items()})
-    write_torch(program, folder / TORCH)
     (folder / SAFETENSORS).chmod(0o644)
     (folder / "load.py").write_text(LOADER)
 

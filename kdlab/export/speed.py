@@ -12,16 +12,17 @@ BATCHES = (1, BATCH)
 
 
 class Speed(NamedTuple):
-    """A network in one runtime: its bytes on disk, and its latency by batch size."""
+    """A network in one runtime: its operations for a sample, its bytes on disk, its latency by batch size."""
 
     name: str
     runtime: str
+    flops: int
     bytes: int
     latency: dict[int, Latency]
 
 
-def speed(name: str, runtime: str, path: Path, answer: Callable[[Tensor], Any], raw: Tensor) -> Speed:
+def speed(name: str, runtime: str, operations: int, path: Path, answer: Callable[[Tensor], Any], raw: Tensor) -> Speed:
     """Time a network on the CPU, with as many threads as torch uses."""
     repeated = raw.repeat(1 + BATCH // len(raw), *(1 for _ in raw.shape[1:]))
     times = {size: latency(answer, repeated[:size].contiguous()) for size in BATCHES}
-    return Speed(name, runtime, path.stat().st_size, times)
+    return Speed(name, runtime, operations, path.stat().st_size, times)

@@ -1,5 +1,6 @@
 """A loss whose weight changes in the course of a fit: it rises at the start, or ends before the fit does."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -66,8 +67,8 @@ class Scheduled(nn.Module):
         return LossTerms(total.to(student.dtype), terms.soft, hard)
 
     def _weight(self) -> Tensor:
-        rising = torch.where(self.warmup > 0, (self.progress / self.warmup.clamp(min=1e-12)).clamp(max=1), 1)
-        return torch.where((self.progress < self.until) | (self.until == 1), rising, 0)
+        rising = torch.where(self.progress < self.warmup, self.progress / self.warmup, 1)
+        return torch.where(self.progress < self.until, rising, 0)
 
     def extra_repr(self) -> str:
         """Return the equation in use: what `print(loss)` shows."""
@@ -77,18 +78,17 @@ class Scheduled(nn.Module):
         return f"L = w · [{inner}] + (1 − w) · CE(z_s, y), {', '.join(w) or 'w is 1'}"
 
 
-def is_scheduled(loss: nn.Module) -> bool:
-    """Tell whether a loss, or a part of one, wants to be told how far its fit has come."""
-    return any(is_progress(name) for name, _ in loss.named_buffers())
+def is_scheduled(buffers: Iterable[str]) -> bool:
+    """Tell whether a loss with buffers of these names wants to be told how far its fit has come."""
+    return any(map(_is_progress, buffers))
 
 
-def is_progress(buffer: str) -> bool:
-    """Tell whether a loss's buffer of this name holds the share of the fit's steps that have been taken."""
-    return buffer.rpartition(".")[2] == "progress"
-
-
-def tell(loss: nn.Module, progress: float) -> None:
-    """Tell a loss, and its parts, which share of the fit's steps has been taken."""
-    for name, value in loss.named_buffers():
-        if is_progress(name):
+def tell(buffers: Iterable[tuple[str, Tensor]], progress: float) -> None:
+    """Tell a loss with these buffers, of its own and of its parts, which share of the fit's steps has been taken."""
+    for name, value in buffers:
+        if _is_progress(name):
             value.fill_(progress)
+
+
+def _is_progress(name: str) -> bool:
+    return name.rpartition(".")[2] == "progress"

@@ -109,12 +109,8 @@ def oracle_offsets(logits: Tensor, labels: Tensor, held_out: Sequence[int]) -> T
     Returns:
         (C,) float32, 0 for the seen classes.
     """
-    z = logits.double()
-    held = torch.zeros(z.shape[1], dtype=torch.bool)
-    held[list(held_out)] = True
-    best_seen, seen_class = z.masked_fill(held, -torch.inf).max(dim=1)
-    best_held, held_class = z.masked_fill(~held, -torch.inf).max(dim=1)
-    margins, order = (best_seen - best_held).sort()
+    margins, seen_class, held_class = guesses(logits, held_out)
+    margins, order = margins.sort()
     # Beyond its margin, a sample becomes right if its held-out guess is right, and wrong if its seen guess was right.
     gains = (held_class == labels).long() - (seen_class == labels).long()
     right = torch.cat([torch.zeros(1, dtype=torch.long), gains[order].cumsum(0)])
@@ -125,4 +121,17 @@ def oracle_offsets(logits: Tensor, labels: Tensor, held_out: Sequence[int]) -> T
     best = distinct & (right == right[distinct].max())
     none_is_best = (best & (ends[:-1] < 0) & (ends[1:] > 0)).any()
     offset = 0.0 if none_is_best else min(middles[best].tolist(), key=abs)
-    return torch.where(held, offset, 0.0).float()
+    return torch.zeros(logits.shape[1]).index_fill(0, torch.tensor(list(held_out)), offset)
+
+
+def guesses(logits: Tensor, held_out: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return each sample's margin, its best seen class and its best held-out class, (N,) each.
+
+    An offset of the held-out logits above the margin, in float64, makes the held-out class the prediction.
+    """
+    z = logits.double()
+    held = torch.zeros(z.shape[1], dtype=torch.bool)
+    held[list(held_out)] = True
+    best_seen, seen_class = z.masked_fill(held, -torch.inf).max(dim=1)
+    best_held, held_class = z.masked_fill(~held, -torch.inf).max(dim=1)
+    return best_seen - best_held, seen_class, held_class

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from kdlab.data import Batch
 from kdlab.losses.scheduled import is_scheduled, tell
 from kdlab.modules.teacher import Teacher
-from kdlab.modules.trained import TrainedNetwork
+from kdlab.modules.trained import TrainedNetwork, progress
 
 
 class Distilled(TrainedNetwork):
@@ -28,7 +28,7 @@ class Distilled(TrainedNetwork):
     ) -> None:
         super().__init__(net, **kwargs)
         self.loss = loss
-        self.scheduled = is_scheduled(loss)
+        self.scheduled = is_scheduled(name for name, _ in loss.named_buffers())
         self.teacher = teacher
         self.soft = soft
 
@@ -40,7 +40,7 @@ class Distilled(TrainedNetwork):
     def losses(self, logits: Tensor, batch: Batch) -> dict[str, Any]:
         """Return the total loss, its soft term if it has one, and the cross-entropy with the labels."""
         if self.scheduled:
-            tell(self.loss, self.progress())
+            tell(self.loss.named_buffers(), progress(self))
         answers, classes = self.teacher(batch) if self.teacher else None, batch.labels
         if answers is not None and not self.soft:
             classes, answers = answers.argmax(dim=1), None

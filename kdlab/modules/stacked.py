@@ -21,7 +21,7 @@ from kdlab.data import Batch
 from kdlab.losses.terms import at_least_float32
 from kdlab.modules.epoch import EpochSums, full_precision
 from kdlab.modules.stacked_losses import StackedLosses, cross_entropies
-from kdlab.modules.trained import TrainedNetwork, divergence, total_steps
+from kdlab.modules.trained import TrainedNetwork, divergence, progress, total_steps
 
 # What a checkpoint holds of each student besides its weights and its curve.
 OF_STUDENTS = ("stopped", "diverged", "best_epochs", "best_accuracies", "best")
@@ -94,7 +94,7 @@ class Stacked(LightningModule):
             self._own_batches = batch.ids.ndim == 2
             logits = self(batch.inputs)
             if self.losses.scheduled:
-                self.losses.tell(self.global_step / total_steps(self.trainer))
+                self.losses.tell(progress(self))
             with full_precision(self.device):
                 means = self.losses(logits, batch)
                 right = (logits.detach().argmax(dim=-1) == batch.labels).float().mean(dim=-1)

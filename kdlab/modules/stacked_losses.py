@@ -11,7 +11,7 @@ from torch.func import functional_call, vmap
 
 from kdlab.data import Batch
 from kdlab.losses import HardLoss
-from kdlab.losses.scheduled import is_progress
+from kdlab.losses.scheduled import is_scheduled, tell
 from kdlab.modules.distilled import Distilled
 from kdlab.modules.teacher import Teacher
 from kdlab.modules.trained import TrainedNetwork
@@ -31,7 +31,7 @@ class StackedLosses:
         for index, student in enumerate(students):
             groups[_kind(student)].append(index)
         self.groups = [_Group([students[index] for index in members]) for members in groups.values()]
-        self.scheduled = any(is_progress(name) for group in self.groups for name in group.numbers)
+        self.scheduled = any(is_scheduled(group.numbers) for group in self.groups)
         order = [index for members in groups.values() for index in members]
         self.place = torch.tensor(order).argsort()  # of each student in the groups' order
         self.members = [torch.tensor(members) for members in groups.values()]
@@ -46,9 +46,7 @@ class StackedLosses:
     def tell(self, progress: float) -> None:
         """Tell these losses which share of the fits' steps has been taken."""
         for group in self.groups:
-            for name, value in group.numbers.items():
-                if is_progress(name):
-                    value.fill_(progress)
+            tell(group.numbers.items(), progress)
 
     def __call__(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return the means over the batch, (S,) each: `loss`, `hard_loss`, `soft_loss`; NaN where there is none.

@@ -29,6 +29,11 @@ def total_steps(trainer: Trainer) -> int:
     return steps
 
 
+def progress(module: LightningModule) -> float:
+    """Return the share of a fit's steps that have been taken; a fit that goes on counts those before."""
+    return module.global_step / total_steps(module.trainer)
+
+
 class TrainedNetwork(LightningModule, ABC):
     """A network under training; a subclass defines the loss.
 
@@ -70,10 +75,6 @@ class TrainedNetwork(LightningModule, ABC):
         """Build the optimizer, and a schedule over all steps of the fit."""
         optimizer = self.make_optimizer(self.net.parameters())
         return {"optimizer": optimizer, "lr_scheduler": self.make_schedule(optimizer, total_steps(self.trainer))}
-
-    def progress(self) -> float:
-        """Return the share of the fit's steps that have been taken; a fit that goes on counts those before."""
-        return self.global_step / total_steps(self.trainer)
 
     def on_train_epoch_start(self) -> None:
         """Reset the epoch's sums; note the learning rate and the time."""

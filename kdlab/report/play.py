@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kdlab.measure.correction import guesses
 from kdlab.report.figures.temperature import mean_soft_targets
 
 # Temperatures at which the classes' mean soft targets are given; between them the page interpolates.
@@ -75,20 +76,15 @@ def errors_over_offset(logits: Tensor, labels: Tensor, held_out: Sequence[int]) 
 
     They reach from where hardly a sample is told unseen to where nearly all are.
     """
-    unseen = torch.isin(torch.arange(logits.shape[1]), torch.tensor(list(held_out)))
     of_unseen = torch.isin(labels, torch.tensor(list(held_out), dtype=labels.dtype))
-    rest, those = logits[:, ~unseen], logits[:, unseen]
-    gaps = (rest.amax(dim=1) - those.amax(dim=1)).double()  # an offset above its gap makes a sample's choice unseen
-    low, high = (float(torch.quantile(gaps, share)) for share in (0.001, 0.999))
+    margins, seen_class, held_class = guesses(logits, held_out)
+    low, high = (float(torch.quantile(margins, share)) for share in (0.001, 0.999))
     low, high = min(-1.0, low), max(1.0, high)
     step = float(f"{(high - low) / (OFFSETS - 1):.3g}")
     low = step * round(low / step)
-    classes = torch.arange(logits.shape[1])
-    right_seen = classes[~unseen][rest.argmax(dim=1)] == labels
-    right_unseen = classes[unseen][those.argmax(dim=1)] == labels
     found: dict[str, list[int]] = {"seen": [], "unseen": []}
     for i in range(OFFSETS):
-        right = torch.where(gaps < low + i * step, right_unseen, right_seen)
+        right = torch.where(margins < low + i * step, held_class, seen_class) == labels
         found["seen"].append(int((~right & ~of_unseen).sum()))
         found["unseen"].append(int((~right & of_unseen).sum()))
     return {"low": float(f"{low:.6g}"), "step": step, **found}

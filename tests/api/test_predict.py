@@ -10,10 +10,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from kdlab import predict
 from kdlab.config.compose import CONFIGS
 from kdlab.measure.reopen import reopen
 from kdlab.pipeline import run
+from kdlab.predict import __main__ as predict
 
 RUN = (
     "+experiment=dark_knowledge", "data=digits", "trainer=cpu", "store.folder=null", "model@teacher.net=mlp_64",

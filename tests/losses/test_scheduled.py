@@ -42,19 +42,19 @@ def total(loss: nn.Module, z: Tensor = Z, v: Tensor = V) -> Tensor:
 def test_the_soft_term_has_the_weight_of_its_schedule_and_the_labels_the_rest(warmup, until, progress, weight):
     for inner in (DistillationLoss(3.0, 0.8), DecoupledLoss(2.0)):
         loss = Scheduled(inner, warmup, until)
-        tell(loss, progress)
+        tell(loss.named_buffers(), progress)
         expected = weight * total(inner) + (1 - weight) * F.cross_entropy(Z, Y)
         assert float(total(loss)) == pytest.approx(float(expected), rel=1e-12)
     # For a DistillationLoss that is another alpha.
     loss = Scheduled(DistillationLoss(3.0, 0.8), warmup, until)
-    tell(loss, progress)
+    tell(loss.named_buffers(), progress)
     assert float(total(loss)) == pytest.approx(float(total(DistillationLoss(3.0, 0.8 * weight))), rel=1e-12)
 
 
 @pytest.mark.parametrize(("progress", "of_labels"), [(0.0, True), (0.5, False), (0.9, True)])
 def test_a_part_without_weight_adds_no_gradient_and_nothing_that_is_not_finite(progress, of_labels):
     loss = Scheduled(DistillationLoss(3.0, 1.0), warmup=0.5, until=0.9)
-    tell(loss, progress)
+    tell(loss.named_buffers(), progress)
     z = Z.clone().requires_grad_()
     (found,) = torch.autograd.grad(total(loss, z, V * torch.nan if of_labels else V), z)
     alone = Z.clone().requires_grad_()
