@@ -197,7 +197,7 @@ def own_values(option: Option, options: Sequence[Option], shared: Sequence[str])
 
 def differs(key: str, options: Sequence[Option]) -> bool:
     """Tell whether these options, all of which have the key, give it several values."""
-    return len({repr(option.values[key]) for option in options}) > 1
+    return len({repr(option.values.get(key)) for option in options}) > 1
 
 
 def told(option: Option, keys: Iterable[str]) -> str:

@@ -1,11 +1,12 @@
 """Learning-rate schedules over the steps of one fit."""
 
 import math
+from collections.abc import Sequence
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from kdlab.limits import share
+from kdlab.limits import is_share, positive, share, shown
 
 
 def constant(optimizer: Optimizer, total_steps: int) -> LambdaLR:
@@ -31,3 +32,21 @@ def cosine(optimizer: Optimizer, total_steps: int, *, warmup: float = 0.0) -> La
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rising) / max(1.0, total_steps - rising))))
 
     return LambdaLR(optimizer, factor)
+
+
+def steps(
+    optimizer: Optimizer, total_steps: int, *, at: Sequence[float] = (0.625, 0.75, 0.875), factor: float = 0.1
+) -> LambdaLR:
+    """Multiply the learning rate by `factor` at each of some shares of the steps.
+
+    The defaults are those of the tables of distillation on CIFAR-100: epochs 150, 180 and 210 of 240.
+
+    Raises:
+        ValueError: when `at` has no share in [0, 1], or `factor` is not above 0.
+    """
+    problems = positive("factor", factor)
+    if not (isinstance(at, Sequence) and at and all(map(is_share, at))):
+        problems.append(f"at={shown(at)}: must be shares of the steps in [0, 1]")
+    if problems:
+        raise ValueError("\n".join(problems))
+    return LambdaLR(optimizer, lambda step: factor ** sum(step >= share * total_steps for share in at))

@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).parent.parent / "kdlab"
 # From the ground up.
 ROOMS = (
     "errors", "limits", "hashing", "files", "schedules", "hardware", "curves", "outcome", "results", "losses", "models",
-    "data", "config", "claims", "store", "modules", "fits", "measure", "report", "trackers", "pipeline", "evaluate",
-    "train", "sweeps", "api", "export", "predict",
+    "zoo", "data", "config", "claims", "store", "modules", "fits", "measure", "report", "trackers", "pipeline",
+    "evaluate", "train", "sweeps", "api", "export", "predict",
 )  # fmt: skip
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageDraw
+from torchvision.transforms.functional import normalize
 
 import kdlab
 from kdlab.data import ImageFolderData
@@ -99,23 +100,25 @@ from my_net import MyNet  # noqa: E402
 # %% [markdown]
 # ## A teacher of your own
 #
-# It is trained here by a plain loop, as yours was elsewhere. Mind the scaling: in kdlab it will see images as `scale`
-# makes them. Yours was trained on others? Then let its `forward` turn the one into the other (`docs/data.md`).
+# It is trained here by a plain loop, as yours was elsewhere, on images normalized by ImageNet's numbers. kdlab hands
+# every network images in [0, 1]; the numbers go with the network, as `teacher.net.normalize` (`docs/data.md`).
 
 # %%
 torch.manual_seed(0)
 data = ImageFolderData(root=str(ROOT), image_size=32)
 data.setup()
 images, labels = data.split("train")
+mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 teacher = MyNet(width=24, outputs=len(data.class_names))
 optimizer = torch.optim.Adam(teacher.parameters(), lr=0.003)
 for _ in range(25):
     for ids in torch.randperm(len(labels)).split(32):
         optimizer.zero_grad()
-        F.cross_entropy(teacher(data.scale(images[ids])), labels[ids]).backward()
+        seen = normalize(images[ids].float() / 255, mean, std)
+        F.cross_entropy(teacher(seen), labels[ids]).backward()
         optimizer.step()
 torch.save(teacher.state_dict(), "my_teacher.pt")
-print(data.class_names, data.scaling())
+print(data.class_names)
 
 # %% [markdown]
 # ## A small student
@@ -133,6 +136,7 @@ result = kdlab.run(
     "teacher.net._target_=my_net.MyNet",
     *("+teacher.net.width=24", "+teacher.net.outputs=null"),
     "teacher.checkpoint=my_teacher.pt",
+    f"+teacher.net.normalize={{mean: {mean}, std: {std}}}",
     "model@student.net=own",
     "student.net._target_=my_net.MyNet",
     *("+student.net.width=4", "+student.net.outputs=null"),

@@ -8,13 +8,13 @@ from pathlib import Path
 import msgspec
 import pandas as pd
 from rich.console import Console, RenderableType
-from torch import nn
 
 from kdlab.api.network import Network
 from kdlab.config.recipes import recipes_of
 from kdlab.errors import KdlabError
 from kdlab.fits import weights
 from kdlab.fits.plan import new_network
+from kdlab.models.normalization import Normalization
 from kdlab.report.claims import claim_lines, claims_frame, judged_run
 from kdlab.report.collection import collect
 from kdlab.report.findings import finding
@@ -54,7 +54,9 @@ class Networks(Mapping[str, Network]):
     def _load(self, name: str) -> Network:
         if self._results.inputs is None:
             raise KdlabError(f"{self._folder} was made by an earlier kdlab, without scaling; run its command anew")
-        net: nn.Module = new_network(recipes_of(self._results.config, [])[name].net, seed=0)
+        scaling = self._results.inputs.scaling
+        of_data = Normalization(scaling.mean, scaling.std) if scaling and scaling.mean and scaling.std else None
+        net = new_network(recipes_of(self._results.config, [])[name].net, 0, of_data)
         weights.load(net, self._folder / "checkpoints" / f"{name}.pt")
         return Network(net, self._results.inputs)
 

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torchvision.transforms.functional import normalize
 
 from kdlab.data.decode import ImageFormat
 from kdlab.errors import DataError, KdlabError
@@ -47,10 +46,7 @@ class Network(nn.Module):
         if scaling is None:
             raise KdlabError("the data set scales its inputs by code of its own: scale them so, and call .net on them")
         in_unit_range = raw.is_floating_point()
-        scaled = raw.float() if in_unit_range else raw.float() / scaling.divisor
-        if scaling.mean is None or scaling.std is None:
-            return self.net(scaled)
-        return self.net(normalize(scaled, scaling.mean, scaling.std))
+        return self.net(raw.float() if in_unit_range else raw.float() / scaling.divisor)
 
     @torch.no_grad()
     def predict(self, inputs: Sequence[str | os.PathLike[str]] | Tensor | np.ndarray) -> pd.DataFrame:

@@ -8,11 +8,11 @@ from omegaconf import DictConfig
 
 from kdlab.config.checks import run_problems
 from kdlab.config.experiment import TARGETS
-from kdlab.config.nodes import node_problems
+from kdlab.config.nodes import network_problems, node_problems, optimizer_problems
 from kdlab.config.recipes import parts_of, recipes_of, told_once
 from kdlab.config.structure import plain_values
 from kdlab.errors import ConfigError
-from kdlab.limits import choice, integer, positive, shown
+from kdlab.limits import boolean, choice, integer, positive, shown
 
 
 class Early(NamedTuple):
@@ -65,9 +65,10 @@ def part_problems(path: str, part: str, value: Any) -> Iterator[str]:
     elif part in CALLED_LATER and value.get("_partial_") is not True:
         yield f"{path}._partial_={shown(value.get('_partial_'))}: must be true, since {CALLED_LATER[part]}"
     else:
+        check = CHECKED_BY.get(part, node_problems)
         wrong = positive(f"{path}.lr", value["lr"]) if part == "optimizer" and "lr" in value else []
         yield from wrong
-        yield from (line for line in node_problems(path, value) if not (wrong and line.startswith(f"{path}.lr=")))
+        yield from (line for line in check(path, value) if not (wrong and line.startswith(f"{path}.lr=")))
 
 
 def _patience_problems(path: str, value: Any) -> Iterator[str]:
@@ -90,6 +91,8 @@ def _checkpoint_problems(path: str, value: Any) -> Iterator[str]:
 
 # Parts that Hydra prepares, and that get their first arguments when a fit begins.
 CALLED_LATER = {"optimizer": "it gets the network's weights", "schedule": "it gets optimizer and number of steps"}
+# Parts with keys that are no arguments of their class.
+CHECKED_BY = {"net": network_problems, "optimizer": optimizer_problems}
 # Parts of a recipe that are plain values; all others are built.
 VALUES: dict[str, Callable[[str, Any], Any]] = {
     "max_epochs": integer,
@@ -100,4 +103,5 @@ VALUES: dict[str, Callable[[str, Any], Any]] = {
     "targets": lambda path, value: choice(path, value, tuple(TARGETS)),
     "held_out_classes": _held_out_problems,
     "checkpoint": _checkpoint_problems,
+    "new_head": lambda path, value: () if value is None else boolean(path, value),
 }

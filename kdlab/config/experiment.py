@@ -48,9 +48,13 @@ class Training:
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherRecipe(Training):
-    """A network that learns all classes from the labels; `checkpoint` names a file of weights to take instead."""
+    """A network that learns all classes from the labels; `checkpoint` names a file of weights to take instead.
+
+    With `new_head` it begins with these, but for a last layer of another number of classes, and is trained.
+    """
 
     checkpoint: str | None
+    new_head: bool | None = None
 
     teacher: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[tuple[str, ...]] = ()

@@ -11,10 +11,14 @@ from typing import Any
 from kdlab import limits
 from kdlab.config.annotations import suits, wanted
 from kdlab.config.signatures import Parameter, Signature, signature_of
-from kdlab.limits import boolean, choice, shown
+from kdlab.limits import boolean, choice, not_negative, positive, shown
 
 # What Hydra itself reads in a part.
 HYDRAS_OWN = ("_target_", "_args_", "_partial_", "_recursive_", "_convert_")
+# Keys of a part that are no arguments of its class: a network's mean, std and size of its inputs; the limit of an
+# optimizer's gradients, and the rates of a network's parts.
+NORMALIZE = "normalize"
+OWN = {"net": (NORMALIZE,), "optimizer": ("clip", "rates")}
 CONVERSIONS = ("none", "partial", "object", "all")
 # Arguments of networks that are filled in from the data set where they are null.
 SIZES = ("inputs", "image_channels", "outputs", "num_classes")
@@ -31,6 +35,35 @@ def node_problems(path: str, node: Any) -> Iterator[str]:
         yield from _call_problems(path, node)
     for key, value in node.items():
         yield from node_problems(f"{path}.{key}", value)
+
+
+def network_problems(path: str, node: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with a network's config, with its `normalize` too."""
+    yield from node_problems(path, arguments_of("net", node))
+    asked = node.get(NORMALIZE)
+    if isinstance(asked, Mapping):
+        given = {key: value for key, value in asked.items() if value is not None}
+        yield from node_problems(f"{path}.{NORMALIZE}", {**given, "_target_": "kdlab.models.Normalization"})
+    elif asked is not None:
+        yield f"{path}.{NORMALIZE}={shown(asked)}: must be a mapping of mean, std and size"
+
+
+def optimizer_problems(path: str, node: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with an optimizer's config, with its `clip` and `rates` too."""
+    yield from node_problems(path, arguments_of("optimizer", node))
+    if node.get("clip") is not None:
+        yield from positive(f"{path}.clip", node["clip"])
+    rates = node.get("rates") or {}
+    if not isinstance(rates, Mapping):
+        yield f"{path}.rates={shown(rates)}: must be shares of lr by how parameters' names begin, such as {{body: 0.1}}"
+        return
+    for part, share in rates.items():
+        yield from not_negative(f"{path}.rates.{part}", share)
+
+
+def arguments_of(part: str, node: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of the config of a recipe's part its class gets."""
+    return {key: value for key, value in node.items() if key not in OWN.get(part, ())}
 
 
 def _call_problems(path: str, node: Mapping[str, Any]) -> Iterator[str]:

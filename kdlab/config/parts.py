@@ -6,6 +6,7 @@ under the key that is to blame.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +15,8 @@ from hydra.utils import get_object, instantiate
 from torch import nn
 
 from kdlab.config.experiment import TARGETS, Node
-from kdlab.config.nodes import HYDRAS_OWN
+from kdlab.config.networks import network_of
+from kdlab.config.nodes import HYDRAS_OWN, arguments_of
 from kdlab.data import ClassificationData
 from kdlab.data.held_out import class_indices
 from kdlab.limits import memory, shown
@@ -46,7 +48,8 @@ def check_part(path: str, part: str, value: Any, data: ClassificationData | None
 
 
 def _check_optimizer(path: str, node: Node, data: Any, problems: list[str]) -> None:
-    built_with(path, node, problems, lambda make: make([nn.Parameter(torch.zeros(1))]))
+    given = arguments_of("optimizer", node)
+    built_with(path, given, problems, lambda make: make([nn.Parameter(torch.zeros(1))]))
 
 
 def _check_schedule(path: str, node: Node, data: Any, problems: list[str]) -> None:
@@ -80,7 +83,7 @@ def _check_augment(path: str, node: Node, data: ClassificationData, problems: li
 
 
 def _check_net(path: str, node: Node, data: ClassificationData, problems: list[str]) -> None:
-    net = built_with(path, node, problems, _is_module)
+    net = built_with(path, node, problems, lambda net: net, make=partial(network_of, of_data=data.normalization))
     if net is None:
         return
     inputs, classes = torch.zeros(2, *data.input_shape, dtype=torch.uint8), len(data.class_names)
@@ -142,7 +145,7 @@ def _size_problems(path: str, node: Node) -> list[str]:
         return []
     try:
         with torch.device("meta"):
-            net = instantiate(node, _convert_="all")
+            net = network_of(node, of_data=None)
         needed = COPIES * sum(value.numel() * value.element_size() for value in net.parameters())
     except Exception:  # what is wrong, or cannot be built so, shows when it is built in earnest
         return []
@@ -174,25 +177,32 @@ def build(path: str, node: Node, problems: list[str]) -> Any:
     return built_with(path, node, problems, lambda built: built)
 
 
-def built_with(path: str, node: Node, problems: list[str], use: Callable[[Any], Any]) -> Any:
+def _plainly(node: Node) -> Any:
+    return instantiate(node, _convert_="all")
+
+
+def built_with(
+    path: str, node: Node, problems: list[str], use: Callable[[Any], Any], make: Callable[[Node], Any] = _plainly
+) -> Any:
     """Build a node and use it once; where either fails, add why to `problems`, and return None.
 
     To blame is the key that the error names, or else the first without which, that is with whose default, all is well;
     or else the `_target_`.
     """
     found: list[str] = []
-    built = tried(path, node, lambda: use(instantiate(node, _convert_="all")), found)
+    built = tried(path, node, lambda: use(make(node)), found)
     if len(found) == 1 and found[0].startswith(f"{path}: "):
-        key = next((key for key in node if key not in HYDRAS_OWN and _works(node, without=key, use=use)), "_target_")
+        arguments = [key for key in node if key not in HYDRAS_OWN]
+        key = next((key for key in arguments if _works(node, use, make, without=key)), "_target_")
         found = [f"{path}.{key}={shown(node[key])}{found[0].removeprefix(path)}"]
     problems += found
     return built
 
 
-def _works(node: Node, *, without: str, use: Callable[[Any], Any]) -> bool:
+def _works(node: Node, use: Callable[[Any], Any], make: Callable[[Node], Any], *, without: str) -> bool:
     """Tell whether a node can be built without one of its arguments, that is with its default."""
     try:
-        use(instantiate({key: value for key, value in node.items() if key != without}, _convert_="all"))
+        use(make({key: value for key, value in node.items() if key != without}))
     except Exception:
         return False
     return True

@@ -2,7 +2,7 @@
 
 from kdlab.data.augment import Affine, HorizontalFlip, Jitter
 from kdlab.data.blobs import BlobsData
-from kdlab.data.cifar10 import CIFAR10Data
+from kdlab.data.cifar import CIFAR10Data, CIFAR100Data
 from kdlab.data.digits import DigitsData
 from kdlab.data.fallback import STAND_INS, load, stand_in
 from kdlab.data.image_folder import ImageFolderData
@@ -17,6 +17,7 @@ __all__ = [
     "Batch",
     "BlobsData",
     "CIFAR10Data",
+    "CIFAR100Data",
     "ClassificationData",
     "DigitsData",
     "HorizontalFlip",

@@ -10,7 +10,6 @@ import torch
 from lightning import LightningDataModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, DistributedSampler, Sampler
-from torchvision.transforms.functional import normalize
 
 from kdlab.data.held_out import class_indices, split_ids, without_classes
 from kdlab.data.samples import Batch, Orders, Samples, Subset, as_fetched
@@ -18,6 +17,7 @@ from kdlab.errors import DataError
 from kdlab.hashing import derive, short_hash
 from kdlab.limits import integer, is_integer, is_part, memory
 from kdlab.models.bayes import GaussianBayesRule
+from kdlab.models.normalization import Normalization
 
 # Several batches are fetched at once: fetching a batch costs as much as a step of a small network. So many samples at
 # most, and no more than take these bytes as networks see them.
@@ -112,20 +112,18 @@ class ClassificationData(LightningDataModule, ABC):
         return None
 
     def scale(self, inputs: Tensor) -> Tensor:
-        """Turn stored inputs into what networks see, both in training and in evaluation.
+        """Turn stored inputs into what all networks are given: float32 in [0, 1], which each normalizes for itself."""
+        return inputs.float() / 255
 
-        This is float32 in [0, 1], normalized by (x − channel_mean) / channel_std if the data set has these.
-        """
-        scaled = inputs.float() / 255
+    @property
+    def normalization(self) -> Normalization | None:
+        """The normalization of networks that state none of their own: by `channel_mean` and `channel_std`."""
         if self.channel_mean is None or self.channel_std is None:
-            return scaled
-        return normalize(scaled, list(self.channel_mean), list(self.channel_std))
+            return None
+        return Normalization(self.channel_mean, self.channel_std)
 
     def scaling(self) -> dict[str, Any] | None:
-        """Return the numbers of `scale`, (x / divisor − mean) / std, for use without the data.
-
-        None for a data set whose own `scale` has no such numbers.
-        """
+        """Return the divisor of `scale`, mean and std of `normalization`; None for a `scale` without a divisor."""
         if type(self).scale is not ClassificationData.scale:
             return None
         mean, std = (values and list(values) for values in (self.channel_mean, self.channel_std))

@@ -10,43 +10,35 @@ from kdlab.errors import KdlabError
 from kdlab.fits.context import Context
 from kdlab.fits.trained import Trained
 from kdlab.measure.reopen import reopen
-from kdlab.results import Results, Scaling
+from kdlab.results import Results
 
 # Which inputs a file takes: images as bytes, or floats as `data` divides them (images in [0, 1]).
 INPUTS = ("uint8", "float")
 
 
 class Deployed(nn.Module):
-    r"""A trained network with the scaling of its data set before it and a bias correction behind it.
+    """A trained network with the scaling of its data set before it and a bias correction behind it.
 
-    logits = net((x / divisor − mean) / std) + offsets, where only bytes are divided; probabilities = softmax(logits).
+    logits = net(x / divisor) + offsets, where only bytes are divided; probabilities = softmax(logits).
 
     Args:
-        net: the network as it was trained.
-        scaling: of its data set.
+        net: the network as it was trained; it normalizes its inputs itself.
+        divisor: of its data set's scaling.
         offsets: (C,), added to the logits.
     """
 
-    mean: Tensor
-    std: Tensor
     offsets: Tensor
 
-    def __init__(self, net: nn.Module, scaling: Scaling, offsets: Tensor) -> None:
+    def __init__(self, net: nn.Module, divisor: float, offsets: Tensor) -> None:
         super().__init__()
         self.net = net
-        self.divisor = float(scaling.divisor)
-        self.scaled = scaling.mean is not None and scaling.std is not None
-        if scaling.mean is not None and scaling.std is not None:
-            self.register_buffer("mean", torch.tensor(scaling.mean).view(-1, 1, 1))
-            self.register_buffer("std", torch.tensor(scaling.std).view(-1, 1, 1))
+        self.divisor = float(divisor)
         self.register_buffer("offsets", offsets)
         self.eval()
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits and probabilities (N, C) of raw inputs (N, …)."""
         values = inputs if inputs.is_floating_point() else inputs.float() / self.divisor
-        if self.scaled:
-            values = (values - self.mean) / self.std
         logits = self.net(values) + self.offsets
         return logits, logits.softmax(dim=1)
 
@@ -98,9 +90,8 @@ def student_of(folder: Path, arm: str | None, correction: str) -> Student:
     if scaling is None:
         raise KdlabError(f"{context.data.name} scales its inputs by code of its own, which a file cannot hold")
     net = fits[name].net.cpu().eval()
-    return Student(
-        name, correction, results, context, fits, Deployed(net, scaling, _offsets(results, name, correction))
-    )
+    module = Deployed(net, scaling.divisor, _offsets(results, name, correction))
+    return Student(name, correction, results, context, fits, module)
 
 
 def _only(results: Results) -> str:

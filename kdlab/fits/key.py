@@ -22,6 +22,7 @@ PACKAGE = Path(__file__).parent.parent
 TRAINING_CODE = (
     "data", "fits/callbacks.py", "fits/context.py", "fits/fit.py", "fits/logits.py", "fits/objective.py",
     "fits/plan.py", "fits/stack.py", "fits/train.py", "hashing.py", "losses", "models", "modules", "schedules.py",
+    "zoo",
 )  # fmt: skip
 LIBRARIES = ("torch", "torchvision", "lightning")
 # Modules that do the same to each sample whatever the others of its batch are, and draw no random numbers.
@@ -83,7 +84,8 @@ def _differs_by_devices(net: nn.Module, data: ClassificationData, devices: int) 
     that kdlab does not know may do either.
     """
     alike = all(
-        type(module) in SAMPLE_BY_SAMPLE or type(module).__module__.startswith("kdlab.models.")
+        type(module) in SAMPLE_BY_SAMPLE
+        or (type(module).__module__.startswith("kdlab.models.") and not isinstance(module, nn.Dropout))
         for module in net.modules()
     )
     even = len(data.train_ids) * data.passes_per_epoch % devices == 0

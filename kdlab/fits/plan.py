@@ -13,12 +13,16 @@ from lightning import seed_everything
 from torch import nn
 
 from kdlab.config.experiment import Node, Recipe, StudentRecipe, TeacherRecipe
+from kdlab.config.networks import network_of
 from kdlab.config.recipes import generations, keys_of
 from kdlab.data import ClassificationData
+from kdlab.errors import ConfigError
 from kdlab.fits import weights
 from kdlab.fits.context import Context
 from kdlab.fits.key import fit_contents
 from kdlab.hashing import derive, short_hash
+from kdlab.models.normalization import Normalization
+from kdlab.modules.rates import shares_of
 
 # Parts of a recipe that stand in a content key in another form: teachers and the fit to begin with as their keys,
 # held-out classes among the data, given weights as their checksum.
@@ -53,9 +57,11 @@ class Plan:
 
     @property
     def given(self) -> Path | None:
-        """The file of weights that the user gave for it, if any."""
-        checkpoint = self.recipe.checkpoint if isinstance(self.recipe, TeacherRecipe) else None
-        return Path(checkpoint).expanduser() if checkpoint else None
+        """The file of weights that the user gave for it, if any; not one that it only begins with."""
+        recipe = self.recipe
+        if not isinstance(recipe, TeacherRecipe) or recipe.new_head or not recipe.checkpoint:
+            return None
+        return Path(recipe.checkpoint).expanduser()
 
 
 def plan_fits(recipes: Mapping[str, Recipe], context: Context) -> dict[str, Plan]:
@@ -63,6 +69,7 @@ def plan_fits(recipes: Mapping[str, Recipe], context: Context) -> dict[str, Plan
 
     Raises:
         CheckpointError: when weights that the user gave cannot be loaded.
+        ConfigError: when a rate is for a part that a network has not.
     """
     plans: dict[str, Plan] = {}
     for generation, names in enumerate(generations(recipes)):
@@ -73,7 +80,7 @@ def plan_fits(recipes: Mapping[str, Recipe], context: Context) -> dict[str, Plan
 def _plan(name: str, recipe: Recipe, generation: int, context: Context, earlier: Mapping[str, Plan]) -> Plan:
     # All students of one generation start alike, and none from its teacher's initial weights.
     seed = derive(recipe.seed, "student", generation - 1) if generation else derive(recipe.seed, "teacher")
-    build: Callable[[], nn.Module] = partial(new_network, recipe.net, seed)
+    build: Callable[[], nn.Module] = partial(new_network, recipe.net, seed, context.data.normalization)
     data = context.data.for_fit(
         held_out=list(recipe.held_out_classes),
         augment=instantiate(recipe.augment, _convert_="all"),
@@ -90,27 +97,33 @@ def _plan(name: str, recipe: Recipe, generation: int, context: Context, earlier:
             matters["start"] = earlier[recipe.start].key
     elif recipe.checkpoint:
         given = build()
-        weights.load(given, Path(recipe.checkpoint).expanduser())
+        classes = len(context.data.class_names)
+        weights.load(given, Path(recipe.checkpoint).expanduser(), classes=classes, new_head=bool(recipe.new_head))
         build = partial(nn.Module.eval, given)
-        matters, data = {"net": recipe.net, "weights": weights.checksum(given)}, context.data
-    outline = _outline(recipe.net, build)
+        if recipe.new_head:
+            matters["weights"] = weights.checksum(given)
+        else:
+            matters, data = {"net": recipe.net, "weights": weights.checksum(given)}, context.data
+    outline = _outline(recipe.net, build, context.data.normalization)
+    try:
+        shares_of(outline, recipe.optimizer.get("rates") or {})
+    except ValueError as error:
+        raise ConfigError([f"{name}.optimizer.rates.{error}"]) from error
     contents = fit_contents(recipe=matters, data=data, hardware=context.hardware, net=outline, teacher_keys=teachers)
     return Plan(name, recipe, outline, build, data, seed, contents)
 
 
-def _outline(node: Node, build: Callable[[], nn.Module]) -> nn.Module:
+def _outline(node: Node, build: Callable[[], nn.Module], of_data: Normalization | None) -> nn.Module:
     """Build a network without weights; one whose own code needs their values gets them."""
     try:
         with torch.device("meta"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of weights that are loaded, to no effect
-            net: nn.Module = instantiate(node, _convert_="all")
+            return network_of(node, of_data)
     except Exception:
         return build()
-    return net
 
 
-def new_network(node: Node, seed: int) -> nn.Module:
+def new_network(node: Node, seed: int, of_data: Normalization | None) -> nn.Module:
     """Build a network; its initial weights are a function of the network and the seed alone."""
     seed_everything(derive(seed, "weights"), verbose=False)
-    net: nn.Module = instantiate(node, _convert_="all")
-    return net
+    return network_of(node, of_data)

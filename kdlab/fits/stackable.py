@@ -56,6 +56,8 @@ def _alone(plan: Plan, context: Context) -> str | None:
     """
     if plan.given or context.stack == "off" or context.hardware.devices > 1:
         return ""
+    if plan.recipe.optimizer.get("clip") or plan.recipe.optimizer.get("rates"):
+        return "since they have optimizer.clip or optimizer.rates"
     if context.stack == "auto" and context.hardware.device.type == "cpu" and (slow := _slow_on_cpu(plan.outline)):
         return f"which is faster on a CPU for {slow}"
     return None

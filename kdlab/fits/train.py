@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hydra.utils import instantiate
 from torch import nn
 
 from kdlab.config.experiment import StudentRecipe
+from kdlab.config.nodes import arguments_of
 from kdlab.errors import Diverged
 from kdlab.fits.boards import mark_whole, replay
 from kdlab.fits.context import Context
@@ -105,10 +106,15 @@ def _checkpoint(plans: Sequence[Plan], store: Store | None) -> Path | None:
 def _module(task: Task, context: Context) -> TrainedNetwork:
     """Build what is trained: a teacher, or a student with its loss and the targets that its recipe names."""
     plan = task.plan
-    optimizer = instantiate(plan.recipe.optimizer, _convert_="all")
-    schedule = instantiate(plan.recipe.schedule, _convert_="all")
+    asked = plan.recipe.optimizer
+    steps: dict[str, Any] = {
+        "optimizer": instantiate(arguments_of("optimizer", asked), _convert_="all"),
+        "schedule": instantiate(plan.recipe.schedule, _convert_="all"),
+        "clip": asked.get("clip"),
+        "rates": asked.get("rates"),
+    }
     if not isinstance(plan.recipe, StudentRecipe):
-        return Classifier(plan.net, optimizer=optimizer, schedule=schedule)
+        return Classifier(plan.net, **steps)
     if plan.recipe.start:
         plan.net.load_state_dict(task.earlier[plan.recipe.start].net.state_dict())
     return Distilled(
@@ -116,8 +122,7 @@ def _module(task: Task, context: Context) -> TrainedNetwork:
         loss=loss_of(plan.recipe),
         teacher=_teacher(task, plan.recipe, context),
         soft=plan.recipe.learns_from.soft,
-        optimizer=optimizer,
-        schedule=schedule,
+        **steps,
     )
 
 

@@ -13,6 +13,9 @@ from kdlab.errors import KdlabError
 from kdlab.files import whole
 
 SHOWN = 5
+# Where files of other frameworks keep the weights, and what they put before each name.
+INSIDE = ("state_dict", "model")
+PREFIXES = ("module.", "model.", "net.", "_orig_mod.")
 
 
 class CheckpointError(KdlabError):
@@ -27,21 +30,52 @@ def save(net: nn.Module, path: Path) -> None:
         torch.save(net.state_dict(), file)
 
 
-def load(net: nn.Module, path: Path) -> None:
+def load(net: nn.Module, path: Path, *, classes: int | None = None, new_head: bool = False) -> None:
     """Load the weights in `path`, a state_dict by torch.save or a .safetensors file, into `net`.
+
+    A state_dict inside of a checkpoint is found, and a prefix that all its names have, such as `module.`, is left out.
+
+    Args:
+        net: the network.
+        path: the file.
+        classes: the number of classes, by which the last layer is known; None where it is of no interest.
+        new_head: leave the last layer as it is where the file's has another number of classes.
 
     Raises:
         CheckpointError: naming the file and what is wrong with it.
     """
-    state = _read(path)
     own = net.state_dict()
+    state = _without_prefix(_read(path), own)
+    heads = [name for name in own if name in state and _is_other_head(state[name], own[name], classes)]
+    if heads and new_head:
+        state = {name: value for name, value in state.items() if name not in heads}
+        own = {name: value for name, value in own.items() if name not in heads}
     problems = [f"it lacks {name}" for name in own if name not in state]
     problems += [f"the network has no {name}" for name in state if name not in own]
     problems += [f"{name} is {unlike}" for name in own if name in state and (unlike := _unlike(state[name], own[name]))]
+    if problems and len(problems) == len(heads):
+        found = len(state[heads[0]])
+        raise CheckpointError(
+            f"{path}: its last layer has {found} classes, the data have {classes}; teacher.new_head=true replaces it, "
+            "and trains the network from there"
+        )
     if problems:
         more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
         raise CheckpointError(f"{path} holds other weights than the network's: {'; '.join(problems[:SHOWN] + more)}")
-    net.load_state_dict(state)
+    net.load_state_dict(state, strict=not heads)
+
+
+def _without_prefix(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Return the weights without what all their names begin with, where the network's own names do not."""
+    for prefix in PREFIXES:
+        if all(name.startswith(prefix) for name in state) and not all(name.startswith(prefix) for name in own):
+            return _without_prefix({name.removeprefix(prefix): value for name, value in state.items()}, own)
+    return state
+
+
+def _is_other_head(value: Tensor, own: Tensor, classes: int | None) -> bool:
+    """Tell whether a tensor is that of a last layer for another number of classes."""
+    return own.ndim > 0 and len(own) == classes != len(value) and value.shape[1:] == own.shape[1:]
 
 
 def _unlike(value: Tensor, own: Tensor) -> str | None:
@@ -69,6 +103,9 @@ def _read(path: Path) -> Mapping[str, Tensor]:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
     except Exception as error:  # torch.load raises many kinds of errors for a foreign file
         raise CheckpointError(f"{path} is no state_dict that torch.load(weights_only=True) reads: {error}") from error
+    for key in INSIDE:
+        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
+            state = state[key]
     if not (isinstance(state, Mapping) and state and all(isinstance(value, Tensor) for value in state.values())):
         raise CheckpointError(f"{path} is no state_dict, names with tensors: save one with net.state_dict()")
     return state

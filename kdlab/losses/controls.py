@@ -4,20 +4,26 @@ A control takes a teacher's logits for a whole transfer set, and returns others 
 teacher's targets at the temperature of the loss, it changes t and returns T · log t′, which any loss turns into t′
 again. Random ones draw the same for a sample whatever its batch or epoch.
 
+A teacher's first choice is knowledge too: where it is an unseen class, the largest probability says of which images.
+`keep` says whether a control leaves it there, or puts it on the label.
+
 Sources: Furlanello et al. 2018 (arXiv:1805.04770) for permuted targets, Müller et al. 2019 (arXiv:1906.02629) for
 matched smoothing, Tang et al. 2020 (arXiv:2002.03532) for class means and top k.
 """
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kdlab.limits import boolean, integer, share
+from kdlab.limits import boolean, integer, share, shown
 
 # Probabilities below this are none: their logarithm stays finite.
 TINY = 1e-30
+# Which class the largest probability stays with.
+KEEPS = ("label", "first_choice")
 
 
 class Control(ABC):
@@ -45,18 +51,20 @@ class Permuted(Control):
     Args:
         seed: of the permutations.
         fixed: one order of the classes for all samples, which a student can learn, instead of one for each sample.
+        keep: the class that gets the largest probability: `label`, or the teacher's `first_choice`, as in the source.
 
     Raises:
         ValueError: one line for each wrong argument.
     """
 
-    def __init__(self, seed: int = 0, fixed: bool = False) -> None:
-        if problems := integer("seed", seed, least=0) + boolean("fixed", fixed):
+    def __init__(self, seed: int = 0, fixed: bool = False, keep: str = "label") -> None:
+        if problems := integer("seed", seed, least=0) + boolean("fixed", fixed) + _keep_problems(keep):
             raise ValueError("\n".join(problems))
-        self.seed, self.fixed = seed, fixed
+        self.seed, self.fixed, self.keep = seed, fixed, keep
 
     def changed(self, log_t: Tensor, labels: Tensor) -> Tensor:
-        """Return each row with its largest entry in its place, and the others in a random order."""
+        """Return each row with its largest entry where it is kept, and the others in a random order."""
+        log_t = _kept(log_t, labels, self.keep)
         n, c = log_t.shape
         generator = torch.Generator().manual_seed(self.seed)
         ranks = torch.rand(1 if self.fixed else n, c, generator=generator).expand(n, c)
@@ -74,19 +82,20 @@ class TopK(Control):
 
     Args:
         k: how many are kept.
+        keep: the class that gets the largest of them: `label`, or the teacher's `first_choice`, as in the source.
 
     Raises:
-        ValueError: when `k` is no integer of at least 1.
+        ValueError: one line for each wrong argument.
     """
 
-    def __init__(self, k: int = 1) -> None:
-        if problems := integer("k", k):
-            raise ValueError(*problems)
-        self.k = k
+    def __init__(self, k: int = 1, keep: str = "label") -> None:
+        if problems := integer("k", k) + _keep_problems(keep):
+            raise ValueError("\n".join(problems))
+        self.k, self.keep = k, keep
 
     def changed(self, log_t: Tensor, labels: Tensor) -> Tensor:
         """Return each row with all but its k largest entries at their mean; all are kept where there are no more."""
-        t = log_t.exp()
+        t = _kept(log_t, labels, self.keep).exp()
         if self.k >= t.shape[1]:
             return t
         kept = t.topk(self.k, dim=1)
@@ -161,3 +170,16 @@ class Smoothed(Control):
         unsure = float((1 - (log_t.exp() * right).sum(dim=1)).mean()) * classes / (classes - 1)
         epsilon = min(unsure, 1.0) if self.epsilon is None else self.epsilon
         return (1 - epsilon) * right + epsilon / classes
+
+
+def _kept(log_t: Tensor, labels: Tensor, keep: str) -> Tensor:
+    """Return the targets with the largest probability on the label, in exchange for the label's, if that is kept."""
+    if keep == "first_choice":
+        return log_t
+    largest = log_t.max(dim=1, keepdim=True)
+    label = labels[:, None]
+    return log_t.scatter(1, largest.indices, log_t.gather(1, label)).scatter(1, label, largest.values)
+
+
+def _keep_problems(keep: Any) -> list[str]:
+    return [] if keep in KEEPS else [f"keep={shown(keep)}: must be {' or '.join(KEEPS)}"]

@@ -91,11 +91,11 @@ def measure_again(
 
 def _network_of(name: str, recipe: Recipe, folder: Path, data: ClassificationData) -> nn.Module:
     try:
-        net = new_network(recipe.net, seed=0)
+        net = new_network(recipe.net, 0, data.normalization)
     except InstantiationException as error:
         raise KdlabError(f"{name}.net cannot be built: {error}") from error
-    if not isinstance(net, nn.Module):
-        raise InvalidResults(f"{folder / 'results.json'}: {name}.net is no network, but {net!r}")
+    except TypeError as error:
+        raise InvalidResults(f"{folder / 'results.json'}: {name}.net is no network: {error}") from error
     weights.load(net, folder / "checkpoints" / f"{name}.pt")
     net.eval()
     try:

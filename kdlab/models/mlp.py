@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from kdlab.limits import integer, is_integer, positive, share
+from kdlab.models.dropout import Dropout
 
 
 class MLP(nn.Module):
@@ -52,12 +53,12 @@ class MLP(nn.Module):
         sizes = [math.prod(shape), *widths, outputs]
         layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
         if input_dropout:
-            layers["input_dropout"] = nn.Dropout(input_dropout)
+            layers["input_dropout"] = Dropout(input_dropout)
         for i, (fan_in, width) in enumerate(zip(sizes, widths, strict=False), start=1):
             layers[f"hidden{i}"] = nn.Linear(fan_in, width)
             layers[f"relu{i}"] = nn.ReLU()
             if hidden_dropout:
-                layers[f"dropout{i}"] = nn.Dropout(hidden_dropout)
+                layers[f"dropout{i}"] = Dropout(hidden_dropout)
         layers["logits"] = nn.Linear(sizes[-2], outputs)
         self.layers = nn.Sequential(layers)
 

@@ -2,7 +2,8 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -16,8 +17,9 @@ from kdlab.data import Batch
 from kdlab.errors import Diverged
 from kdlab.losses.terms import at_least_float32
 from kdlab.modules.epoch import EpochSums, full_precision
+from kdlab.modules.rates import frozen, shares_of
 
-MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
+MakeOptimizer = Callable[[Any], Optimizer]
 MakeSchedule = Callable[[Optimizer, int], LRScheduler]
 
 REMEDIES = "a lower learning rate, a warmup (schedule.warmup=0.1) or another temperature may help"
@@ -45,6 +47,8 @@ class TrainedNetwork(LightningModule, ABC):
         net: inputs → logits (N, C).
         optimizer: parameters → optimizer.
         schedule: (optimizer, total number of steps) → learning-rate schedule, advanced each step.
+        clip: the largest Euclidean norm of a step's gradients; longer ones are shortened. None for no limit.
+        rates: learning rates of parts, as shares of the optimizer's, see `kdlab.modules.rates`; 0 freezes a part.
 
     `curve` collects (epoch, figure, value) as they are logged, and is part of a checkpoint. Its figures:
 
@@ -56,12 +60,21 @@ class TrainedNetwork(LightningModule, ABC):
       on; `val/accuracy_unseen`: on those of held-out classes, for information; selection never uses it.
     """
 
-    def __init__(self, net: nn.Module, optimizer: MakeOptimizer, schedule: MakeSchedule) -> None:
+    def __init__(
+        self,
+        net: nn.Module,
+        optimizer: MakeOptimizer,
+        schedule: MakeSchedule,
+        clip: float | None = None,
+        rates: Mapping[str, float] | None = None,
+    ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.net = net
         self.make_optimizer = optimizer
         self.make_schedule = schedule
+        self.clip = clip
+        self.rates = rates or {}
         self.curve: list[tuple[int, str, Any]] = []
 
     @abstractmethod
@@ -73,11 +86,28 @@ class TrainedNetwork(LightningModule, ABC):
 
     def configure_optimizers(self) -> Any:
         """Build the optimizer, and a schedule over all steps of the fit."""
-        optimizer = self.make_optimizer(self.net.parameters())
+        optimizer = self._optimizer()
         return {"optimizer": optimizer, "lr_scheduler": self.make_schedule(optimizer, total_steps(self.trainer))}
 
+    def _optimizer(self) -> Optimizer:
+        """Return the optimizer, with a group for each share of the learning rate; frozen weights are in none."""
+        if not self.rates:
+            return self.make_optimizer(self.net.parameters())
+        groups: dict[float, list[nn.Parameter]] = defaultdict(list)
+        shares = shares_of(self.net, self.rates)
+        for name, parameter in self.net.named_parameters():
+            parameter.requires_grad_(shares[name] > 0)
+            groups[shares[name]].append(parameter)
+        groups.pop(0.0, None)
+        optimizer = self.make_optimizer([{"params": members} for members in groups.values()])
+        for share, group in zip(groups, optimizer.param_groups, strict=True):
+            group["lr"] *= share
+        return optimizer
+
     def on_train_epoch_start(self) -> None:
-        """Reset the epoch's sums; note the learning rate and the time."""
+        """Reset the epoch's sums; note the learning rate and the time; freeze what is not trained."""
+        for module in frozen(self.net) if self.rates else ():
+            module.eval()
         self._sums = EpochSums()
         self._learning_rate = float(self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
         self._start = time.perf_counter()
@@ -91,6 +121,8 @@ class TrainedNetwork(LightningModule, ABC):
                 losses = self.losses(logits, batch)
             optimizer.zero_grad()  # type: ignore[union-attr]
             self.manual_backward(losses["loss"])
+            if self.clip is not None:
+                nn.utils.clip_grad_norm_(self.net.parameters(), self.clip)
             optimizer.step()  # type: ignore[union-attr]
             schedule.step()  # type: ignore[union-attr]
             # Before Lightning 2.6, autocast keeps casts of the weights, which are stale now.

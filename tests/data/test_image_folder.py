@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from kdlab.config.networks import network_of
 from kdlab.data import ImageFolderData, Samples, decode
 from kdlab.errors import DataError
 
@@ -92,7 +93,8 @@ def test_grey_images_have_one_channel(folder):
 
 def test_networks_see_training_images_with_mean_0_and_standard_deviation_1(folder):
     data = loaded(folder)
-    seen = data.scale(data.train.inputs)
+    net = network_of({"_target_": "torch.nn.Identity"}, data.normalization)
+    seen = net(data.scale(data.train.inputs))
     assert torch.allclose(seen.mean(dim=(0, 2, 3)), torch.zeros(3), atol=1e-5)
     assert torch.allclose(seen.std(dim=(0, 2, 3), correction=0), torch.ones(3), atol=1e-4)
 

@@ -178,12 +178,12 @@ class Looking(MLP):
 
 
 def test_a_plan_builds_no_weights_until_they_are_asked_for(monkeypatch):
-    built: list[int] = []
-    monkeypatch.setattr(plan, "new_network", lambda node, seed: built.append(seed) or new_network(node, seed))
+    built: list[Any] = []
+    monkeypatch.setattr(plan, "new_network", lambda *given: built.append(given) or new_network(*given))
     found = plans()["distilled"]
     assert built == []
     assert all(value.is_meta for value in found.outline.parameters())
-    expected = new_network(found.recipe.net, found.seed)
+    expected = new_network(found.recipe.net, found.seed, None)
     assert all(map(torch.equal, found.net.parameters(), expected.parameters()))
     assert found.net is found.net
 

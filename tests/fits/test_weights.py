@@ -53,9 +53,19 @@ def test_a_pickled_network_is_refused_without_being_run(tmp_path):
     torch.save(network(), path)
     with pytest.raises(CheckpointError, match="no state_dict that torch"):
         weights.load(network(), path)
-    torch.save({"state_dict": network().state_dict()}, path)
+    torch.save({"weights": network().state_dict()}, path)
     with pytest.raises(CheckpointError, match="names with tensors"):
         weights.load(network(), path)
+
+
+@pytest.mark.parametrize("key", [None, "state_dict", "model"])
+@pytest.mark.parametrize("prefix", ["", "module.", "model.", "net.", "_orig_mod.module."])
+def test_a_state_dict_inside_a_checkpoint_is_found_and_a_prefix_of_all_its_names_left_out(tmp_path, key, prefix):
+    net, other = network(seed=0), network(seed=1)
+    state = {f"{prefix}{name}": value for name, value in net.state_dict().items()}
+    torch.save({key: state, "epoch": 3} if key else state, tmp_path / "weights.pt")
+    weights.load(other, tmp_path / "weights.pt")
+    assert weights.checksum(net) == weights.checksum(other)
 
 
 class Masked(nn.Linear):

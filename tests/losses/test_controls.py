@@ -48,11 +48,23 @@ def test_it_draws_the_same_each_time(control, teacher):
 
 @pytest.mark.parametrize("fixed", [False, True])
 def test_permuted_targets_keep_the_values_the_first_choice_and_the_entropy(fixed, teacher):
-    t, changed = softened(teacher[0]), softened(Permuted(fixed=fixed)(*teacher, T))
+    t, changed = softened(teacher[0]), softened(Permuted(fixed=fixed, keep="first_choice")(*teacher, T))
     torch.testing.assert_close(changed.sort(dim=1).values, t.sort(dim=1).values, rtol=1e-5, atol=1e-7)
     assert torch.equal(changed.argmax(dim=1), t.argmax(dim=1))
     torch.testing.assert_close(entropy(changed), entropy(t), rtol=1e-5, atol=1e-7)
     assert not torch.allclose(changed, t, atol=1e-3)
+
+
+@pytest.mark.parametrize("control", [Permuted(), Permuted(fixed=True), TopK(1)], ids=["each", "fixed", "even"])
+def test_kept_on_the_label_the_largest_target_says_nothing_of_the_teachers_first_choice(control, teacher):
+    """A teacher whose first choice is an unseen class, for some images of a seen one, would say which these are."""
+    logits, labels = teacher
+    changed = softened(control(logits, labels, T))
+    assert torch.equal(changed.argmax(dim=1), labels)
+    torch.testing.assert_close(changed.amax(dim=1), softened(logits).amax(dim=1), rtol=1e-5, atol=1e-7)
+    unseen, (first, second) = labels < 5, (changed[:, 5], changed[:, 6])
+    if isinstance(control, TopK):
+        torch.testing.assert_close(first[unseen], second[unseen], rtol=1e-6, atol=1e-9)
 
 
 def test_a_permutation_for_each_sample_leaves_no_class_that_is_nearer_than_others(teacher):
@@ -66,18 +78,19 @@ def test_a_permutation_for_each_sample_leaves_no_class_that_is_nearer_than_other
 
 def test_with_two_classes_a_permutation_changes_nothing(teacher):
     logits = teacher[0][:, :2]
-    changed = Permuted()(logits, teacher[1] % 2, T)
+    changed = Permuted(keep="first_choice")(logits, teacher[1] % 2, T)
     torch.testing.assert_close(softened(changed), softened(logits), rtol=1e-5, atol=1e-7)
 
 
 def test_the_largest_targets_are_kept_and_the_rest_is_even_and_doing_it_twice_is_doing_it_once(teacher):
-    once = TopK(2)(*teacher, T)
+    once = TopK(2, keep="first_choice")(*teacher, T)
     t, changed = softened(teacher[0]), softened(once)
     torch.testing.assert_close(changed.topk(2).values, t.topk(2).values, rtol=1e-5, atol=1e-7)
     rest = changed.sort(dim=1).values[:, :-2]
     assert float((rest.max(dim=1).values - rest.min(dim=1).values).max()) < 1e-6
-    torch.testing.assert_close(softened(TopK(2)(once, teacher[1], T)), changed, rtol=1e-5, atol=1e-7)
-    torch.testing.assert_close(softened(TopK(C)(*teacher, T)), t, rtol=1e-5, atol=1e-7)
+    again = TopK(2, keep="first_choice")(once, teacher[1], T)
+    torch.testing.assert_close(softened(again), changed, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(softened(TopK(C, keep="first_choice")(*teacher, T)), t, rtol=1e-5, atol=1e-7)
 
 
 def test_the_mean_of_a_class_is_the_mean_of_its_samples_and_of_a_constant_teacher_its_own(teacher):
@@ -125,6 +138,7 @@ def test_matched_smoothing_has_the_teachers_mean_mass_on_wrong_classes_and_a_smo
     [
         (lambda: Permuted(seed=-1, fixed=2), "seed=-1.*\nfixed=2"), (lambda: TopK(0), "k=0"),
         (lambda: WithinClass(1.5), "seed=1.5"), (lambda: Smoothed(2), "epsilon=2"),
+        (lambda: Permuted(keep="seen"), "keep=seen: must be label or first_choice"),
     ],
 )  # fmt: skip
 def test_wrong_arguments_are_refused_by_name(make, problem):

@@ -7,7 +7,7 @@ from hydra.utils import instantiate
 
 from kdlab.config.read import filled_in
 from kdlab.config.structure import plain_values
-from kdlab.data import BlobsData, CIFAR10Data, ClassificationData, MNISTData
+from kdlab.data import BlobsData, CIFAR10Data, CIFAR100Data, ClassificationData, MNISTData
 from kdlab.train import CONFIGS
 
 SIZES = {
@@ -24,6 +24,18 @@ SIZES = {
     "cnn_cifar_student": (CIFAR10Data, 229_486),
     "resnet20": (CIFAR10Data, 269_722),
     "resnet56": (CIFAR10Data, 853_018),
+    # As the published tables of distillation on CIFAR-100 count them.
+    "resnet20_b": (CIFAR100Data, 278_324),
+    "resnet32_b": (CIFAR100Data, 472_756),
+    "resnet56_b": (CIFAR100Data, 861_620),
+    "resnet110_b": (CIFAR100Data, 1_736_564),
+    "resnet8x4": (CIFAR100Data, 1_233_540),
+    "resnet32x4": (CIFAR100Data, 7_433_860),
+    "wrn_40_2": (CIFAR100Data, 2_255_156),
+    "wrn_16_2": (CIFAR100Data, 703_284),
+    "wrn_40_1": (CIFAR100Data, 569_780),
+    "vgg8": (CIFAR100Data, 3_965_028),
+    "vgg13": (CIFAR100Data, 9_462_180),
 }
 
 
@@ -45,7 +57,7 @@ def test_a_configured_network_has_the_size_of_its_source(name):
 
 
 def test_every_configured_network_except_the_users_own_is_tested():
-    assert {path.stem for path in (CONFIGS / "model").iterdir()} == {*SIZES, "own"}
+    assert {path.stem for path in (CONFIGS / "model").iterdir()} == {*SIZES, "own", "timm", "torchvision"}
 
 
 def test_sizes_of_null_come_from_the_data_and_others_stay():
