@@ -12,8 +12,7 @@ from rich.console import Console, RenderableType
 from kdlab.api.network import Network
 from kdlab.config.recipes import recipes_of
 from kdlab.errors import KdlabError
-from kdlab.fits import weights
-from kdlab.fits.plan import new_network
+from kdlab.fits.plan import reopened
 from kdlab.models.normalization import Normalization
 from kdlab.report.claims import claim_lines, claims_frame, judged_run
 from kdlab.report.collection import collect
@@ -56,9 +55,8 @@ class Networks(Mapping[str, Network]):
             raise KdlabError(f"{self._folder} was made by an earlier kdlab, without scaling; run its command anew")
         scaling = self._results.inputs.scaling
         of_data = Normalization(scaling.mean, scaling.std) if scaling and scaling.mean and scaling.std else None
-        net = new_network(recipes_of(self._results.config, [])[name].net, 0, of_data)
-        weights.load(net, self._folder / "checkpoints" / f"{name}.pt")
-        return Network(net, self._results.inputs)
+        recipe = recipes_of(self._results.config, [])[name]
+        return Network(reopened(recipe, self._folder / "checkpoints" / f"{name}.pt", of_data), self._results.inputs)
 
 
 class FinishedRun:

@@ -81,14 +81,24 @@ def _held_out_problems(path: str, value: Any) -> Iterator[str]:
 
 
 def _checkpoint_problems(path: str, value: Any) -> Iterator[str]:
-    try:
-        is_file = isinstance(value, str) and Path(value).expanduser().is_file()
-    except OSError:  # a name too long for a file, for example
-        is_file = False
-    if value is not None and not is_file:
+    if value is not None and not _is_file(value):
         yield f"{path}={shown(value)}: no such file; a state_dict saved by torch.save, or .safetensors, is needed"
 
 
+def _logits_problems(path: str, value: Any) -> Iterator[str]:
+    if value is not None and not (_is_file(value) and value.endswith(LOGITS)):
+        yield f"{path}={shown(value)}: no such file; one of logits is needed, {', '.join(LOGITS)}"
+
+
+def _is_file(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and Path(value).expanduser().is_file()
+    except OSError:  # a name too long for a file, for example
+        return False
+
+
+# Files of logits: by the order of the samples, and by the names of image files.
+LOGITS = (".npy", ".safetensors", ".csv", ".parquet")
 # Parts that Hydra prepares, and that get their first arguments when a fit begins.
 CALLED_LATER = {"optimizer": "it gets the network's weights", "schedule": "it gets optimizer and number of steps"}
 # Parts with keys that are no arguments of their class.
@@ -103,5 +113,6 @@ VALUES: dict[str, Callable[[str, Any], Any]] = {
     "targets": lambda path, value: choice(path, value, tuple(TARGETS)),
     "held_out_classes": _held_out_problems,
     "checkpoint": _checkpoint_problems,
+    "logits": _logits_problems,
     "new_head": lambda path, value: () if value is None else boolean(path, value),
 }

@@ -50,11 +50,13 @@ class Training:
 class TeacherRecipe(Training):
     """A network that learns all classes from the labels; `checkpoint` names a file of weights to take instead.
 
-    With `new_head` it begins with these, but for a last layer of another number of classes, and is trained.
+    With `new_head` it begins with these, but for a last layer of another number of classes, and is trained. `logits`
+    names a file of logits to take instead of a network.
     """
 
     checkpoint: str | None
     new_head: bool | None = None
+    logits: str | None = None
 
     teacher: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[tuple[str, ...]] = ()

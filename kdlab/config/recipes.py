@@ -46,6 +46,8 @@ def recipes_of(config: Plain, problems: list[str]) -> dict[str, Recipe]:
 def parts_of(config: Plain, recipes: Mapping[str, Recipe]) -> Iterator[tuple[str, str, Any]]:
     """Yield (key as the user types it, part, value) for all recipes; what fits share, once."""
     for part, value in config["teacher"].items():
+        if part == "net" and config["teacher"].get("logits"):
+            continue  # its logits are given, so that no network is built
         shared_seed = part == "seed" and value == config["seed"]
         yield ("seed" if shared_seed else f"teacher.{part}"), part, value
     for part, value in config["student"].items():
@@ -122,6 +124,10 @@ def _graph_problems(recipes: Mapping[str, Recipe], config: Plain) -> list[str]:
         for teacher in recipe.teacher:
             if teacher not in known:
                 problems.append(f"{key}={shown(teacher)}: no such fit; there are {', '.join(known)}")
+            elif (known_by_heart := _heart_problem(name, teacher, recipes)) is not None:
+                problems.append(known_by_heart)
+        if isinstance(recipe, TeacherRecipe) and recipe.logits and recipe.checkpoint:
+            problems.append(f"{name}.logits={shown(recipe.logits)}: give this or {name}.checkpoint, not both")
         if isinstance(recipe, StudentRecipe) and recipe.start is not None:
             problems += _start_problems(name, recipe, recipes)
     if problems:
@@ -132,6 +138,17 @@ def _graph_problems(recipes: Mapping[str, Recipe], config: Plain) -> list[str]:
         circle = error.args[1]
         return [f"arms.{circle[0]}: fits that need each other in a circle, {' → '.join(circle)}"]
     return []
+
+
+def _heart_problem(name: str, teacher: str, recipes: Mapping[str, Recipe]) -> str | None:
+    """Return why a student cannot have a teacher that is a file of logits; None where it can."""
+    student, source = recipes[name], recipes.get(teacher)
+    plain = not isinstance(student.augment, Mapping) or str(student.augment.get("_target_")).endswith("Identity")
+    if plain or not isinstance(source, TeacherRecipe) or not source.logits or student.targets == "truth":
+        return None
+    return (
+        f"arms.{name}: {teacher}.logits are for images as they are, but the student's are augmented; take augment=none"
+    )
 
 
 def _start_problems(name: str, recipe: StudentRecipe, recipes: Mapping[str, Recipe]) -> list[str]:

@@ -84,11 +84,11 @@ class ImageFolderData(ClassificationData):
         """Return the training and the test images (N, channels, image_size, image_size) uint8."""
         seen: Seen = {}
         if (self.root / "train").is_dir():
-            (train, of_train), (test, of_test) = (
-                self._decoded(part, [self._files(part, seen)])[0] for part in ("train", "test")
-            )
+            parts = [self._decoded(part, [self._files(part, seen)])[0] for part in ("train", "test")]
         else:
-            (train, of_train), (test, of_test) = self._decoded("", self._cut(self._files("", seen)))
+            parts = self._decoded("", self._cut(self._files("", seen)))
+        (train, of_train, train_files), (test, of_test, test_files) = parts
+        self.sample_files = [*train_files, *test_files]
         self.channel_mean, self.channel_std = _mean_and_std(train.inputs)
         self.checksums = of_train, of_test
         return train, test
@@ -132,8 +132,11 @@ class ImageFolderData(ClassificationData):
             raise DataError(str(error).replace("val_size", "data.test_size")) from error
         return [[files[i] for i in ids] for ids in parts]
 
-    def _decoded(self, part: str, parts: Sequence[Sequence[str]]) -> list[tuple[Samples, str]]:
-        """Return the samples of each list of files with a hash; they lie one after the other in one memory map."""
+    def _decoded(self, part: str, parts: Sequence[Sequence[str]]) -> list[tuple[Samples, str, list[str]]]:
+        """Return the samples of each list of files, with a hash and with the names of those that can be read.
+
+        They lie one after the other in one memory map.
+        """
         found = decoded(
             f"decoding {self.name} {part}".rstrip(),
             self.root / part,
@@ -147,9 +150,10 @@ class ImageFolderData(ClassificationData):
         readable = set(found.files)
         samples, start = [], 0
         for files in parts:
-            end = start + sum(file in readable for file in files)
+            names = [f"{part}/{file}".lstrip("/") for file in files if file in readable]
+            end = start + len(names)
             checksum = short_hash([found.checksum, start, end, contents_hash(labels[start:end])])
-            samples.append((Samples(images[start:end], labels[start:end]), checksum))
+            samples.append((Samples(images[start:end], labels[start:end]), checksum, names))
             start = end
         return samples
 

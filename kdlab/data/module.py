@@ -59,6 +59,8 @@ class ClassificationData(LightningDataModule, ABC):
     channel_std: Sequence[float] | None = None
     # Hashes of the contents of training and test set, if `read` has them already; None to compute them.
     checksums: tuple[str, str] | None = None
+    # The names of the files that the samples are from, training then test, if each has one; set by `read`.
+    sample_files: Sequence[str] = ()
     # Inputs (N, …) → log-posteriors (N, C), if the distribution is known.
     bayes_rule: GaussianBayesRule | None = None
 

@@ -31,6 +31,7 @@ from kdlab.export.formats import (
 from kdlab.export.quantize import INT8, write_int8
 from kdlab.export.speed import Speed, speed
 from kdlab.measure.cost import BATCH, flops
+from kdlab.models.logits_table import LogitsTable
 
 CARD = "README.md"
 # A drop in accuracy by int8 that is worth a warning.
@@ -138,7 +139,8 @@ def _speeds(student: Student, folder: Path, run: dict[str, Answer], raw: Tensor)
     """Time the teacher and the network in torch, and each ONNX file in onnxruntime."""
     context = student.context
     checkpoints, scaled = context.folder / "checkpoints", context.data.scale(student.raw("test")[:BATCH])
-    nets = {name: student.fits[name].net for name in (*student.fits[student.arm].recipe.teacher, student.arm)}
+    named = {name: student.fits[name].net for name in (*student.fits[student.arm].recipe.teacher, student.arm)}
+    nets = {name: net for name, net in named.items() if not isinstance(net, LogitsTable)}
     operations = {name: flops(net, scaled[:1]) for name, net in nets.items()}
     found = [
         speed(name, "torch", operations[name], checkpoints / f"{name}.pt", net, scaled) for name, net in nets.items()

@@ -20,7 +20,8 @@ from kdlab.hashing import code_hash, plain
 
 PACKAGE = Path(__file__).parent.parent
 TRAINING_CODE = (
-    "data", "fits/callbacks.py", "fits/context.py", "fits/fit.py", "fits/logits.py", "fits/objective.py",
+    "data", "fits/callbacks.py", "fits/context.py", "fits/fit.py", "fits/given_logits.py",
+    "fits/logits.py", "fits/objective.py",
     "fits/plan.py", "fits/stack.py", "fits/train.py", "hashing.py", "losses", "models", "modules", "schedules.py",
     "zoo",
 )  # fmt: skip

@@ -179,7 +179,7 @@ def _reused(plan: Plan, context: Context) -> Trained | None:
 
 def _given(plan: Plan, context: Context) -> Trained:
     """Return given weights as a fit; say how good they are, with a warning if they are nearer to guessing."""
-    log.info("%s: weights of %s, content key %s", plan.name, plan.given, plan.key)
+    log.info("%s: given by %s, content key %s", plan.name, plan.given, plan.key)
     inputs, labels = context.data.split(place := context.data.unlabelled_split)
     share = float((context.logits(plan.net, inputs).argmax(dim=1) == labels).double().mean())
     guessing = 1 / len(context.data.class_names)

@@ -19,14 +19,16 @@ from kdlab.data import ClassificationData
 from kdlab.errors import ConfigError
 from kdlab.fits import weights
 from kdlab.fits.context import Context
+from kdlab.fits.given_logits import table_of
 from kdlab.fits.key import fit_contents
 from kdlab.hashing import derive, short_hash
+from kdlab.models.logits_table import LogitsTable
 from kdlab.models.normalization import Normalization
 from kdlab.modules.rates import shares_of
 
 # Parts of a recipe that stand in a content key in another form: teachers and the fit to begin with as their keys,
-# held-out classes among the data, given weights as their checksum.
-KEYED_ELSEWHERE = ("teacher", "start", "held_out_classes", "checkpoint")
+# held-out classes among the data, given weights and logits as their checksum.
+KEYED_ELSEWHERE = ("teacher", "start", "held_out_classes", "checkpoint", "logits")
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,12 @@ class Plan:
 
     @property
     def given(self) -> Path | None:
-        """The file of weights that the user gave for it, if any; not one that it only begins with."""
+        """The file of weights, or of logits, that the user gave for it, if any; not one that it only begins with."""
         recipe = self.recipe
-        if not isinstance(recipe, TeacherRecipe) or recipe.new_head or not recipe.checkpoint:
+        if not isinstance(recipe, TeacherRecipe):
             return None
-        return Path(recipe.checkpoint).expanduser()
+        file = recipe.logits or (None if recipe.new_head else recipe.checkpoint)
+        return Path(file).expanduser() if file else None
 
 
 def plan_fits(recipes: Mapping[str, Recipe], context: Context) -> dict[str, Plan]:
@@ -95,6 +98,10 @@ def _plan(name: str, recipe: Recipe, generation: int, context: Context, earlier:
         teachers = [earlier[teacher].key for teacher in recipe.teacher if recipe.learns_from.source == "teacher"]
         if recipe.start:
             matters["start"] = earlier[recipe.start].key
+    elif recipe.logits:
+        table = table_of(Path(recipe.logits).expanduser(), context.data)
+        build = partial(nn.Module.eval, table)
+        matters, data = {"logits": weights.checksum(table)}, context.data
     elif recipe.checkpoint:
         given = build()
         classes = len(context.data.class_names)
@@ -104,7 +111,7 @@ def _plan(name: str, recipe: Recipe, generation: int, context: Context, earlier:
             matters["weights"] = weights.checksum(given)
         else:
             matters, data = {"net": recipe.net, "weights": weights.checksum(given)}, context.data
-    outline = _outline(recipe.net, build, context.data.normalization)
+    outline = _outline(recipe, build, context.data.normalization)
     try:
         shares_of(outline, recipe.optimizer.get("rates") or {})
     except ValueError as error:
@@ -113,14 +120,29 @@ def _plan(name: str, recipe: Recipe, generation: int, context: Context, earlier:
     return Plan(name, recipe, outline, build, data, seed, contents)
 
 
-def _outline(node: Node, build: Callable[[], nn.Module], of_data: Normalization | None) -> nn.Module:
+def _outline(recipe: Recipe, build: Callable[[], nn.Module], of_data: Normalization | None) -> nn.Module:
     """Build a network without weights; one whose own code needs their values gets them."""
+    if isinstance(recipe, TeacherRecipe) and recipe.logits:
+        return build()
     try:
         with torch.device("meta"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of weights that are loaded, to no effect
-            return network_of(node, of_data)
+            return network_of(recipe.net, of_data)
     except Exception:
         return build()
+
+
+def reopened(recipe: Recipe, path: Path, of_data: Normalization | None) -> nn.Module:
+    """Return a fit's network with the weights in a file that a run has written.
+
+    Raises:
+        CheckpointError: when they cannot be loaded.
+    """
+    if isinstance(recipe, TeacherRecipe) and recipe.logits:
+        return LogitsTable(**weights.read(path)).eval()
+    net = new_network(recipe.net, 0, of_data)
+    weights.load(net, path)
+    return net.eval()
 
 
 def new_network(node: Node, seed: int, of_data: Normalization | None) -> nn.Module:

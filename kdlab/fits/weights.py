@@ -45,7 +45,7 @@ def load(net: nn.Module, path: Path, *, classes: int | None = None, new_head: bo
         CheckpointError: naming the file and what is wrong with it.
     """
     own = net.state_dict()
-    state = _without_prefix(_read(path), own)
+    state = _without_prefix(read(path), own)
     heads = [name for name in own if name in state and _is_other_head(state[name], own[name], classes)]
     if heads and new_head:
         state = {name: value for name, value in state.items() if name not in heads}
@@ -94,7 +94,12 @@ def _unlike(value: Tensor, own: Tensor) -> str | None:
     return None
 
 
-def _read(path: Path) -> Mapping[str, Tensor]:
+def read(path: Path) -> Mapping[str, Tensor]:
+    """Return the state_dict in a file.
+
+    Raises:
+        CheckpointError: naming the file and what is wrong with it.
+    """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
     try:

@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from kdlab.data import ClassificationData
 from kdlab.fits.trained import Trained
+from kdlab.models.logits_table import LogitsTable
 from kdlab.results import Row
 
 WARM_UP, LEAST_REPEATS, SECONDS = 5, 50, 0.3
@@ -29,7 +30,7 @@ class Latency(NamedTuple):
 
 
 def cost_rows(fits: Mapping[str, Trained], checkpoints: Path, data: ClassificationData) -> Iterator[Row]:
-    """Yield what each network costs.
+    """Yield what each network costs; a table of logits is none.
 
     `parameters`; the `bytes` of its checkpoint; `flops`, floating-point operations for one sample; `latency_ms`, the
     median time of a forward pass for one sample on the CPU, in milliseconds, with as many threads as the run has;
@@ -37,6 +38,8 @@ def cost_rows(fits: Mapping[str, Trained], checkpoints: Path, data: Classificati
     """
     samples = data.scale(data.test.inputs[:BATCH])
     for arm, fit in fits.items():
+        if isinstance(fit.net, LogitsTable):
+            continue
         net = fit.net.cpu().eval()
         one, many = latency(net, samples[:1]), latency(net, samples)
         size = (checkpoints / f"{arm}.pt").stat().st_size

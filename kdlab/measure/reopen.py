@@ -16,9 +16,8 @@ from kdlab.config.recipes import Plain, recipes_of
 from kdlab.curves import read_curves
 from kdlab.data import STAND_INS, ClassificationData, stand_in
 from kdlab.errors import DataError, KdlabError
-from kdlab.fits import weights
 from kdlab.fits.context import Context
-from kdlab.fits.plan import new_network
+from kdlab.fits.plan import reopened
 from kdlab.fits.trained import Trained
 from kdlab.hardware import Hardware, choose
 from kdlab.measure.networks import Measured, measure_networks
@@ -91,13 +90,11 @@ def measure_again(
 
 def _network_of(name: str, recipe: Recipe, folder: Path, data: ClassificationData) -> nn.Module:
     try:
-        net = new_network(recipe.net, 0, data.normalization)
+        net = reopened(recipe, folder / "checkpoints" / f"{name}.pt", data.normalization)
     except InstantiationException as error:
         raise KdlabError(f"{name}.net cannot be built: {error}") from error
     except TypeError as error:
         raise InvalidResults(f"{folder / 'results.json'}: {name}.net is no network: {error}") from error
-    weights.load(net, folder / "checkpoints" / f"{name}.pt")
-    net.eval()
     try:
         with torch.no_grad():
             shape = tuple(net(data.scale(data.test.inputs[:1])).shape)
