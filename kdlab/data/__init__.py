@@ -10,6 +10,7 @@ from kdlab.data.mnist import MNISTData
 from kdlab.data.mnist5k import MNIST5kData
 from kdlab.data.module import ClassificationData
 from kdlab.data.samples import Batch, Samples
+from kdlab.data.table import TableData
 
 __all__ = [
     "STAND_INS",
@@ -26,6 +27,7 @@ __all__ = [
     "MNIST5kData",
     "MNISTData",
     "Samples",
+    "TableData",
     "load",
     "stand_in",
 ]

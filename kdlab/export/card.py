@@ -40,10 +40,11 @@ def card(student: Student, dtype: str, found: Found) -> str:
     fit = next(fit for fit in results.fits if fit.arm == arm)
     held_out = [inputs.class_names[c] for c in student.fits[arm].held_out]
     shape = ", ".join(map(str, inputs.shape))
-    what = "bytes, 0 to 255" if dtype == "uint8" else "floats: images in [0, 1]"
+    kind = "images" if len(inputs.shape) == 3 else "rows"
+    what = {"uint8": "bytes, 0 to 255"}.get(dtype, "floats: images in [0, 1]" if kind == "images" else "numbers")
     about = {
         "task": f"one of {len(inputs.class_names)} classes: {', '.join(inputs.class_names)}",
-        "input": f"images (N, {shape}), {dtype}: {what}; scaling is inside",
+        "input": f"{kind} (N, {shape}), {dtype}: {what}; scaling is inside",
         "output": "logits and probabilities (N, C)",
         "data": f"{results.dataset}; checksum {results.environment.get('data', 'unknown')}",
         "never seen in training": ", ".join(held_out) or "no class",
