@@ -38,7 +38,7 @@ class ImageFolderData(ClassificationData):
         test_size: without train/ and test/, the share or number of test images; their choice is stratified and the same
             for every seed.
         skip_unreadable: leave out unreadable images instead of raising an error that names them.
-        cache: the folder for the decoded images; null for `root/.kdlab`.
+        cache: the folder for the decoded images; null for one beside `root`, `.NAME.kdlab`.
         **kwargs: see `ClassificationData`.
 
     Raises:
@@ -77,7 +77,8 @@ class ImageFolderData(ClassificationData):
         self.image_format = ImageFormat(image_size, channels)
         self.test_size = test_size
         self.skip_unreadable = skip_unreadable
-        self.cache = self.root / ".kdlab" if cache is None else Path(cache).expanduser()
+        whole = self.root.resolve()  # inside of it, other programs would take the cache for a class
+        self.cache = whole.with_name(f".{whole.name}.kdlab") if cache is None else Path(cache).expanduser()
         super().__init__(**kwargs)
 
     def read(self) -> tuple[Samples, Samples]:

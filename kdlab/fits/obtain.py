@@ -186,8 +186,8 @@ def _given(plan: Plan, context: Context) -> Trained:
     log.info("%s: right on %.1f %% of the %d %s samples", plan.name, 100 * share, len(labels), place)
     if share < (1 + guessing) / 2:
         log.warning(
-            "%s: its given weights are right on %.1f %% only, which is nearer to guessing (%.1f %%) than to perfect. "
-            "Does the network see inputs scaled as in its training (docs/data.md), and the classes in this order?",
+            "%s: what was given is right on %.1f %% only, which is nearer to guessing (%.1f %%) than to perfect. Does "
+            "it see inputs normalized as in its training (docs/data.md), are classes, or rows of logits, in order?",
             plan.name, 100 * share, 100 * guessing,
         )  # fmt: skip
     return trained(plan, [], epochs=0, seconds=0.0, reused=True)

@@ -19,6 +19,10 @@ from kdlab.errors import DataError
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
 
 
+def cache_of(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.kdlab")
+
+
 def paint(folder: Path, count: int, size: tuple[int, int] = (40, 30), suffix: str = "png") -> None:
     for name, colour in COLOURS.items():
         (folder / name).mkdir(parents=True)
@@ -47,7 +51,7 @@ def copy_of(folder: Path, part: str) -> Path:
     """Return the folder of the decoded copy of `part`."""
     (found,) = (
         path.parent
-        for path in (folder / ".kdlab").glob("*/manifest.json")
+        for path in cache_of(folder).glob("*/manifest.json")
         if json.loads(path.read_text())["source"]["root"].endswith(part)
     )
     return found
@@ -141,7 +145,7 @@ def test_a_changed_folder_is_decoded_again(folder, change):
         assert not (after.train.inputs.flatten(1).sum(1) > 0).all()
     if change in ("images.npy", "manifest.json"):
         assert torch.equal(after.train.inputs, before.train.inputs)
-    assert len(list((folder / ".kdlab").iterdir())) == (4 if change == "size" else 2)  # outdated sets are removed
+    assert len(list(cache_of(folder).iterdir())) == (4 if change == "size" else 2)  # outdated sets are removed
 
 
 def test_a_damaged_copy_is_decoded_again(folder):
@@ -191,7 +195,7 @@ def test_an_interrupted_decoding_leaves_nothing_behind(folder, monkeypatch):
     monkeypatch.setattr(decode.ImageFormat, "read", interrupt)
     with pytest.raises(KeyboardInterrupt):
         loaded(folder)
-    assert not list((folder / ".kdlab").iterdir())
+    assert not list(cache_of(folder).iterdir())
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
@@ -242,7 +246,7 @@ def test_two_processes_may_decode_the_same_folder_at_once(folder):
     assert [counts.get() for _ in both] == [18, 18]
     for process in both:
         process.join()
-    assert len(list((folder / ".kdlab").iterdir())) == 2
+    assert len(list(cache_of(folder).iterdir())) == 2
 
 
 def test_images_of_more_than_8_bits_are_unreadable_rather_than_white(tmp_path):
