@@ -11,14 +11,14 @@ from typing import Any
 from kdlab import limits
 from kdlab.config.annotations import suits, wanted
 from kdlab.config.signatures import Parameter, Signature, signature_of
-from kdlab.limits import boolean, choice, not_negative, positive, shown
+from kdlab.limits import boolean, choice, not_negative, positive, share, shown
 
 # What Hydra itself reads in a part.
 HYDRAS_OWN = ("_target_", "_args_", "_partial_", "_recursive_", "_convert_")
 # Keys of a part that are no arguments of its class: a network's mean, std and size of its inputs; the limit of an
-# optimizer's gradients, and the rates of a network's parts.
+# optimizer's gradients, the rates of a network's parts, and the decay of an average of its weights.
 NORMALIZE = "normalize"
-OWN = {"net": (NORMALIZE,), "optimizer": ("clip", "rates")}
+OWN = {"net": (NORMALIZE,), "optimizer": ("clip", "rates", "average")}
 CONVERSIONS = ("none", "partial", "object", "all")
 # Arguments of networks that are filled in from the data set where they are null.
 SIZES = ("inputs", "image_channels", "outputs", "num_classes")
@@ -53,12 +53,14 @@ def optimizer_problems(path: str, node: Mapping[str, Any]) -> Iterator[str]:
     yield from node_problems(path, arguments_of("optimizer", node))
     if node.get("clip") is not None:
         yield from positive(f"{path}.clip", node["clip"])
+    if node.get("average") is not None:
+        yield from share(f"{path}.average", node["average"], "the decay of the weights' average", one=False)
     rates = node.get("rates") or {}
     if not isinstance(rates, Mapping):
         yield f"{path}.rates={shown(rates)}: must be shares of lr by how parameters' names begin, such as {{body: 0.1}}"
         return
-    for part, share in rates.items():
-        yield from not_negative(f"{path}.rates.{part}", share)
+    for part, rate in rates.items():
+        yield from not_negative(f"{path}.rates.{part}", rate)
 
 
 def arguments_of(part: str, node: Mapping[str, Any]) -> dict[str, Any]:

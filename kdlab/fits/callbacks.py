@@ -64,7 +64,7 @@ class BestEpoch(Callback):
         accuracy = float(trainer.callback_metrics["val/accuracy_seen"])
         if accuracy > self.accuracy:
             self.epoch, self.accuracy = trainer.current_epoch + 1, accuracy
-            self.weights = copy.deepcopy(module.net.state_dict())  # type: ignore[union-attr]
+            self.weights = copy.deepcopy(module.outcome.state_dict())  # type: ignore[union-attr]
 
     def state_dict(self) -> dict[str, Any]:
         """Return the callback's part of a checkpoint."""

@@ -92,6 +92,8 @@ def _finish(
     name: str, module: TrainedNetwork, data: ClassificationData, hardware: Hardware, best: BestEpoch | None
 ) -> None:
     """Go back to the best epoch where there is one, and free what training needed."""
+    if module.averaged is not None:
+        module.net.load_state_dict(module.outcome.state_dict())
     if best:
         module.net.load_state_dict(best.weights)
         log.info("%s: epoch %d had the highest validation accuracy, %.2f%%", name, best.epoch, 100 * best.accuracy)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kdlab.config.nodes import OWN
 from kdlab.fits.context import Context
 from kdlab.fits.plan import Plan
 from kdlab.modules.stacked import outputs, stacked
@@ -56,8 +57,8 @@ def _alone(plan: Plan, context: Context) -> str | None:
     """
     if plan.given or context.stack == "off" or context.hardware.devices > 1:
         return ""
-    if plan.recipe.optimizer.get("clip") or plan.recipe.optimizer.get("rates"):
-        return "since they have optimizer.clip or optimizer.rates"
+    if any(plan.recipe.optimizer.get(key) for key in OWN["optimizer"]):
+        return f"since they have one of {', '.join(f'optimizer.{key}' for key in OWN['optimizer'])}"
     if context.stack == "auto" and context.hardware.device.type == "cpu" and (slow := _slow_on_cpu(plan.outline)):
         return f"which is faster on a CPU for {slow}"
     return None

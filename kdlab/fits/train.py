@@ -112,6 +112,7 @@ def _module(task: Task, context: Context) -> TrainedNetwork:
         "schedule": instantiate(plan.recipe.schedule, _convert_="all"),
         "clip": asked.get("clip"),
         "rates": asked.get("rates"),
+        "average": asked.get("average"),
     }
     if not isinstance(plan.recipe, StudentRecipe):
         return Classifier(plan.net, **steps)

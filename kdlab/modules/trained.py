@@ -12,6 +12,7 @@ from lightning import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from kdlab.data import Batch
 from kdlab.errors import Diverged
@@ -49,6 +50,8 @@ class TrainedNetwork(LightningModule, ABC):
         schedule: (optimizer, total number of steps) → learning-rate schedule, advanced each step.
         clip: the largest Euclidean norm of a step's gradients; longer ones are shortened. None for no limit.
         rates: learning rates of parts, as shares of the optimizer's, see `kdlab.modules.rates`; 0 freezes a part.
+        average: the decay of an exponential moving average of the weights, which is validated, and which the fit ends
+            with; it is updated after each step. None for the weights themselves.
 
     `curve` collects (epoch, figure, value) as they are logged, and is part of a checkpoint. Its figures:
 
@@ -67,6 +70,7 @@ class TrainedNetwork(LightningModule, ABC):
         schedule: MakeSchedule,
         clip: float | None = None,
         rates: Mapping[str, float] | None = None,
+        average: float | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -75,7 +79,16 @@ class TrainedNetwork(LightningModule, ABC):
         self.make_schedule = schedule
         self.clip = clip
         self.rates = rates or {}
+        self.averaged: AveragedModel | None = None
+        if average is not None:
+            self.averaged = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(average), use_buffers=True)
+            self.averaged.requires_grad_(False)
         self.curve: list[tuple[int, str, Any]] = []
+
+    @property
+    def outcome(self) -> nn.Module:
+        """The network that the fit is about: the averaged one, if there is one."""
+        return self.net if self.averaged is None else self.averaged.module
 
     @abstractmethod
     def losses(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
@@ -125,6 +138,8 @@ class TrainedNetwork(LightningModule, ABC):
                 nn.utils.clip_grad_norm_(self.net.parameters(), self.clip)
             optimizer.step()  # type: ignore[union-attr]
             schedule.step()  # type: ignore[union-attr]
+            if self.averaged is not None:
+                self.averaged.update_parameters(self.net)
             # Before Lightning 2.6, autocast keeps casts of the weights, which are stale now.
             torch.clear_autocast_cache()
             right = (logits.detach().argmax(dim=1) == batch.labels).float().mean()
@@ -165,7 +180,7 @@ class TrainedNetwork(LightningModule, ABC):
         In float32 whatever the training's precision, so that a curve shows what the rows of the results will.
         """
         with full_precision(self.device):
-            logits = at_least_float32(self.net(batch.inputs))
+            logits = at_least_float32(self.outcome(batch.inputs))
             loss = F.cross_entropy(logits, batch.labels, reduction="none")
             right = (logits.argmax(dim=1) == batch.labels).float()
             unseen = torch.isin(batch.labels, self._held_out).float()
