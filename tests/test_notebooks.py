@@ -44,5 +44,5 @@ def test_own_images_own_network_and_own_teacher_end_in_a_student_that_is_used_el
     assert set(table) == {"teacher", "student", "distilled"}
     for line in table.values():
         assert float(re.search(r"([\d.]+) %", line)[1]) > 80
-    written = {"my_images", "my_net.py", "my_teacher.pt", "new.png", "lying.png", "outputs"}
+    written = {"my_images", ".my_images.kdlab", "my_net.py", "my_teacher.pt", "new.png", "lying.png", "outputs"}
     assert {path.name for path in tmp_path.iterdir()} == written

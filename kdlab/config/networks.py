@@ -1,5 +1,6 @@
 """A network from its config: built, and with the normalization of its inputs."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from hydra.utils import instantiate
@@ -24,7 +25,10 @@ def network_of(node: Node, of_data: Normalization | None) -> nn.Module:
 
     Raises:
         ValueError: one line for each wrong number of `normalize`.
+        TypeError: when the config makes no network.
     """
+    if not isinstance(node, Mapping):
+        raise TypeError(f"is {node!r}; a mapping with a _target_ is needed")
     net: nn.Module = instantiate(arguments_of("net", node), _convert_="all")
     if not isinstance(net, nn.Module):
         raise TypeError(f"makes a {type(net).__name__}; a torch.nn.Module is needed")
