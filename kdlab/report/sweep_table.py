@@ -26,14 +26,16 @@ def settings_table(settings: pd.DataFrame, keys: Sequence[str]) -> Table:
     Measured on the test set, or else on the split there is. A key is blank for arms that it does not affect.
     """
     keys = [key for key in keys if key in keys_of(settings)]
-    cells = _cells(settings, ["arm", *keys, "correction"])
+    by = ["arm", *keys, "correction"]
+    cells = _cells(settings, by)
     groups = [group for group in IN_COLUMNS if cells["accuracy", group].any()]
     cells = cells[[*(("accuracy", group) for group in groups), ("errors", "all"), ("n", "")]]
     header = ["arm", *keys, "correction", *(f"{group}, %" for group in groups), "errors", "n"]
     on = f"On {split_of(settings)} samples: mean ± half of its 95 % interval (t) over n fits (seeds)"
     caption = f"{on}; a key is blank for arms that it does not affect"
     rows = [[*place, *line] for place, *line in cells.itertuples()]
-    return Table("settings", caption, header, rows, labels=len(keys) + 2)
+    hover = _each_seed(settings, by, cells, first=len(by))
+    return Table("settings", caption, header, rows, labels=len(by), hover=hover)
 
 
 def markdown(table: Table) -> str:
@@ -180,6 +182,27 @@ def best_lines(best: Best) -> Iterator[str]:
 
 def _assigned(values: dict[str, str]) -> str:
     return ", ".join(assigned(list(values), list(values.values())))
+
+
+def _each_seed(
+    settings: pd.DataFrame, by: Sequence[str], cells: pd.DataFrame, *, first: int
+) -> dict[tuple[int, int], str]:
+    """Return each seed's share in a mean, by the place of the mean's cell in a table that begins at `first`."""
+    test = only(settings, split=split_of(settings), metric=["accuracy", "errors"], classes=GROUPS)
+    if not test.duplicated([*by, "metric", "classes"]).any():
+        return {}
+    shown = [
+        f"seed {draw}: {100 * value:.2f} %" if metric == "accuracy" else f"seed {draw}: {value:,.0f}"
+        for draw, metric, value in zip(test["draw"], test["metric"], test["value"], strict=True)
+    ]
+    each = test.assign(shown=shown).groupby([*by, "metric", "classes"], observed=True, dropna=False)["shown"]
+    texts = each.agg("; ".join).where(each.size() > 1).dropna().to_dict()
+    return {
+        (line, first + column): texts[(*place, *of)]
+        for line, place in enumerate(cells.index)
+        for column, of in enumerate(cells.columns)
+        if (*place, *of) in texts
+    }
 
 
 def _cells(settings: pd.DataFrame, by: Sequence[str], *, digits: int | None = None) -> pd.DataFrame:

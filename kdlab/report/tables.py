@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import pandas as pd
@@ -24,7 +25,8 @@ COSTS = {
 class Table(NamedTuple):
     """A table of text cells; the first `labels` columns hold words, the others numbers.
 
-    Further lines of a row's first cell are notes on the row.
+    Further lines of a row's first cell are notes on the row. `hover` holds what the page shows of a cell, by its row
+    and column, while the pointer rests on it.
     """
 
     id: str
@@ -32,6 +34,7 @@ class Table(NamedTuple):
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     labels: int = 1
+    hover: Mapping[tuple[int, int], str] = MappingProxyType({})
 
 
 def outcome_table(results: Results) -> Table:

@@ -51,6 +51,16 @@ def test_each_arm_has_a_setting_for_each_combination_of_what_matters_to_it_and_e
 HALF = 12.7062 / math.sqrt(2)  # of the 95 % interval of two values, in sample standard deviations
 
 
+def test_a_mean_in_the_pages_table_says_what_each_seed_gave_it(grid):
+    collection = collect([grid])
+    table = settings_table(collection.settings, collection.keys)
+    line = next(i for i, row in enumerate(table.rows) if list(row[:5]) == ["distilled", "4", "0.9", "0.1", "prior"])
+    values = [100 * (0.9 + 0.004 + 0.02 * seed - 0.05 * 0.9) for seed in (0, 1)]
+    assert table.hover[line, 6] == "; ".join(f"seed {seed}: {value:.2f} %" for seed, value in enumerate(values))
+    one = collect([grid / "0"])
+    assert settings_table(one.settings, one.keys).hover == {}
+
+
 def test_the_table_holds_mean_and_half_of_its_interval_over_seeds(grid):
     table = markdown(settings_table(collect([grid]).settings, collect([grid]).keys)).splitlines()
     assert table[0].startswith(
