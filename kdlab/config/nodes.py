@@ -49,7 +49,7 @@ def network_problems(path: str, node: Mapping[str, Any]) -> Iterator[str]:
 
 
 def optimizer_problems(path: str, node: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with an optimizer's config, with its `clip` and `rates` too."""
+    """Yield what is wrong with an optimizer's config, with its `clip`, `rates` and `average` too."""
     yield from node_problems(path, arguments_of("optimizer", node))
     if node.get("clip") is not None:
         yield from positive(f"{path}.clip", node["clip"])

@@ -24,12 +24,11 @@ LOADERS = ("breast_cancer", "digits", "iris", "wine")
 
 
 class _Table(NamedTuple):
-    """`inputs` (N, D) float32, `labels` (N,), the names of the classes and of the columns."""
+    """`inputs` (N, D) float32, `labels` (N,), and the names of the classes."""
 
     inputs: Tensor
     labels: Tensor
     class_names: tuple[str, ...]
-    columns: tuple[str, ...]
 
 
 class TableData(ClassificationData):
@@ -84,7 +83,7 @@ class TableData(ClassificationData):
 
     def read(self) -> tuple[Samples, Samples]:
         """Return the training and the test rows (N, D) float32, as the table has them."""
-        inputs, labels, names, _ = self.table
+        inputs, labels, names = self.table
         try:
             parts = split_ids(labels, self.test_size, seed=0, names=names)
         except ValueError as error:
@@ -110,8 +109,7 @@ def _loaded(path: str | None, loader: str | None, target: str | None, drop: tupl
             raise ValueError(f"loader={shown(loader)}: must be {', '.join(LOADERS)}")
         bunch = getattr(sklearn.datasets, f"load_{loader}")()
         names = tuple(map(str, bunch.target_names))
-        columns = tuple(map(str, bunch.feature_names))
-        return _Table(torch.tensor(bunch.data, dtype=torch.float32), torch.tensor(bunch.target).long(), names, columns)
+        return _Table(torch.tensor(bunch.data, dtype=torch.float32), torch.tensor(bunch.target).long(), names)
     file = Path(str(path)).expanduser()
     if file.suffix not in KINDS or not file.is_file():
         raise ValueError(f"path={shown(path)}: no such file; one of {', '.join(KINDS)} is needed")
@@ -142,7 +140,7 @@ def _of_file(file: Path, changed: int, target: str | None, drop: tuple[str, ...]
     if len(classes) < 2:
         raise ValueError(f"path={file}: {of_class} has one class only, {classes[0]}")
     labels = torch.tensor([index[value] for value in frame[of_class]])
-    return _Table(values, labels, tuple(map(str, classes)), tuple(map(str, numbers)))
+    return _Table(values, labels, tuple(map(str, classes)))
 
 
 def _frame(file: Path) -> pd.DataFrame:

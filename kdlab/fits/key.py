@@ -20,10 +20,9 @@ from kdlab.hashing import code_hash, plain
 
 PACKAGE = Path(__file__).parent.parent
 TRAINING_CODE = (
-    "data", "fits/callbacks.py", "fits/context.py", "fits/fit.py", "fits/given_logits.py",
-    "fits/logits.py", "fits/objective.py",
-    "fits/plan.py", "fits/stack.py", "fits/train.py", "hashing.py", "losses", "models", "modules", "schedules.py",
-    "zoo",
+    "config/networks.py", "data", "fits/callbacks.py", "fits/context.py", "fits/fit.py", "fits/given_logits.py",
+    "fits/logits.py", "fits/objective.py", "fits/plan.py", "fits/stack.py", "fits/train.py", "hashing.py", "losses",
+    "models", "modules", "schedules.py", "zoo",
 )  # fmt: skip
 LIBRARIES = ("torch", "torchvision", "lightning")
 # Modules that do the same to each sample whatever the others of its batch are, and draw no random numbers.

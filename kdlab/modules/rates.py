@@ -27,7 +27,7 @@ def shares_of(net: nn.Module, rates: Mapping[str, float]) -> dict[str, float]:
 
 
 def frozen(net: nn.Module) -> Iterator[nn.Module]:
-    """Yield the parts of which no weight is trained; their batch norms keep their statistics, in eval mode."""
+    """Yield the modules that train no weight; in eval mode, their batch norms keep their statistics."""
     for module in net.modules():
         own = list(module.parameters())
         if own and not any(parameter.requires_grad for parameter in own):

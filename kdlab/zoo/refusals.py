@@ -1,4 +1,4 @@
-"""What is said of networks and weights that a library does not have."""
+"""Error messages for a network or for weights that a library does not have."""
 
 import difflib
 from collections.abc import Sequence

@@ -46,7 +46,7 @@ def test_rows_and_classes_are_those_of_the_file(frame, kind):
         np.savez("trees.npz", X=frame[["height", "girth", "same"]].to_numpy(), y=frame["kind"].to_numpy(dtype=str))
         data = made(path="trees.npz")
     assert (data.name, data.class_names, data.input_shape) == ("trees", ("elm", "fir", "oak"), (3,))
-    assert len(data.train.labels), len(data.test.labels) == (240, 60)
+    assert (len(data.train.labels), len(data.test.labels)) == (240, 60)
     rows = torch.cat([data.train.inputs, data.test.inputs])
     labels = torch.cat([data.train.labels, data.test.labels])
     found = {(round(float(r[0]), 2), data.class_names[c]) for r, c in zip(rows, labels.tolist(), strict=True)}
