@@ -157,7 +157,7 @@ def test_each_network_of_a_run_normalizes_for_itself(images):
         (["+teacher.optimizer.rates={head: 1}"], r"rates"),
         (["teacher.optimizer.clip=-1"], r"teacher.optimizer.clip=-1: must be a finite number above 0"),
         (["+teacher.optimizer.rates.body=-1"], r"teacher.optimizer.rates.body=-1: must be"),
-        (["teacher.optimizer.average=1"], r"teacher.optimizer.average=1: must be"),
+        (["teacher.optimizer.average=1"], r"average=1: the decay of the weights' average must lie in \[0, 1\)"),
         (["teacher.new_head=5"], r"teacher.new_head=5: must be true or false"),
     ],
 )  # fmt: skip
