@@ -55,5 +55,7 @@ def test_what_cannot_be_shared_is_refused(kdlab_train, tmp_path):
     done = kdlab_train(*RUN, "trainer.devices=3")
     assert done.returncode == 1
     assert "data.batch_size=128: must be a multiple of trainer.devices=3" in done.stderr
+    done = kdlab_train(*RUN, "teacher.batch_size=9", "trainer.devices=2")
+    assert "teacher.batch_size=9: must be a multiple of trainer.devices=2" in done.stderr
     done = kdlab_train(*RUN, "trainer.devices=0")
     assert "trainer.devices=0: must be an integer of at least 1" in done.stderr

@@ -4,14 +4,14 @@ All but `device_problems`, which asks torch for the machine's GPUs, is checked w
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from kdlab.config.claims import claim_problems
 from kdlab.config.comparison import comparison_problems
 from kdlab.config.nodes import node_problems
-from kdlab.config.recipes import Plain
+from kdlab.config.recipes import EVERY_ARM, Plain
 from kdlab.config.tuning import reproduction_problems, tuning_problems
 from kdlab.limits import (
     ACCELERATORS,
@@ -99,7 +99,7 @@ def device_problems(config: Plain, *, in_sweep: bool) -> Iterator[str]:
     """Yield a line for each problem with the device; `in_sweep` for the config of one point of a sweep."""
     from kdlab import hardware  # imports torch
 
-    trainer, batch_size = config["trainer"], config["data"].get("batch_size", 1)
+    trainer = config["trainer"]
     try:
         devices = hardware.choose(**{key: value for key, value in trainer.items() if key != "stack"}).devices
     except ValueError as error:
@@ -110,8 +110,18 @@ def device_problems(config: Plain, *, in_sweep: bool) -> Iterator[str]:
             f"trainer.devices={devices}: a sweep gives each of its jobs one device; leave out -m to spread one fit "
             "over several, or leave trainer.devices=1 and let the jobs run side by side (hydra.launcher.slots)"
         )
-    if isinstance(batch_size, int) and batch_size % devices:
-        yield f"data.batch_size={batch_size}: must be a multiple of trainer.devices={devices}, which share each batch"
+    for key, size in _batch_sizes(config):
+        if size % devices:
+            yield f"{key}={size}: must be a multiple of trainer.devices={devices}, which share each batch"
+
+
+def _batch_sizes(config: Plain) -> Iterator[tuple[str, int]]:
+    """Yield each key of a batch size, and its value."""
+    places = {place: config.get(place) for place in ("data", "teacher", "student", EVERY_ARM)}
+    places |= {f"{group}.{name}": node for group in ("teachers", "arms") for name, node in config[group].items()}
+    for place, node in places.items():
+        if isinstance(node, Mapping) and is_integer(size := node.get("batch_size")):
+            yield f"{place}.batch_size", size
 
 
 def _store_problems(store: Plain) -> Iterator[str]:

@@ -106,6 +106,7 @@ CHECKED_BY = {"net": network_problems, "optimizer": optimizer_problems}
 # Parts of a recipe that are plain values; all others are built.
 VALUES: dict[str, Callable[[str, Any], Any]] = {
     "max_epochs": integer,
+    "batch_size": lambda path, value: () if value is None else integer(path, value),
     "seed": lambda path, value: integer(path, value, least=0),
     "teacher": lambda path, value: (),  # checked with the graph of fits
     "start": lambda path, value: (),  # so is this

@@ -35,6 +35,7 @@ class Training:
     """How one network is trained, whether teacher or student.
 
     `patience`: stop after so many epochs without a higher validation accuracy; None for the last epoch's weights.
+    `batch_size`: samples per step; None for the data set's.
     """
 
     net: Node
@@ -44,6 +45,7 @@ class Training:
     max_epochs: int
     patience: int | None
     seed: int
+    batch_size: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

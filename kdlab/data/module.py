@@ -152,12 +152,15 @@ class ClassificationData(LightningDataModule, ABC):
         self._checksum, self._test_checksum = self.checksums or (self.train.checksum(), self.test.checksum())
         self._loaded = True
 
-    def for_fit(self, *, held_out: Sequence[int], augment: nn.Module, order_seed: int) -> Self:
-        """Return a view for one fit, which shares this one's tensors and split."""
+    def for_fit(
+        self, *, held_out: Sequence[int], augment: nn.Module, order_seed: int, batch_size: int | None = None
+    ) -> Self:
+        """Return a view for one fit, which shares this one's tensors and split; None for this one's batch size."""
         view = copy.copy(self)
         view.held_out = list(held_out)
         view.augment = augment
         view.order_seed = order_seed
+        view.batch_size = batch_size or self.batch_size
         return view
 
     def for_stack(self, order_seeds: Sequence[int]) -> Self:

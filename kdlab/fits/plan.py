@@ -28,7 +28,7 @@ from kdlab.modules.rates import shares_of
 
 # Parts of a recipe that stand in a content key in another form: teachers and the fit to begin with as their keys,
 # held-out classes among the data, given weights and logits as their checksum.
-KEYED_ELSEWHERE = ("teacher", "start", "held_out_classes", "checkpoint", "logits")
+KEYED_ELSEWHERE = ("teacher", "start", "held_out_classes", "batch_size", "checkpoint", "logits")
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,7 @@ def _plan(name: str, recipe: Recipe, generation: int, context: Context, earlier:
         held_out=list(recipe.held_out_classes),
         augment=instantiate(recipe.augment, _convert_="all"),
         order_seed=derive(seed, "order"),
+        batch_size=recipe.batch_size,
     )
     matters: dict[str, Any] = {
         part: getattr(recipe, part) for part in keys_of(type(recipe)) if part not in KEYED_ELSEWHERE

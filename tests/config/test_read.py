@@ -69,6 +69,8 @@ def test_a_right_config_passes(overrides):
         ("schedule.warmup=1", "schedule.warmup=1: the share of steps spent rising must lie in [0, 1)"),
         ("teacher.max_epochs=0", "teacher.max_epochs=0: must be an integer of at least 1"),
         ("student.max_epochs=1.5", "student.max_epochs=1.5: must be an integer of at least 1"),
+        ("teacher.batch_size=0", "teacher.batch_size=0: must be an integer of at least 1"),
+        ("+arms.distilled.batch_size=many", "arms.distilled.batch_size=many: must be an integer of at least 1"),
         ("seed=-1", "seed=-1: must be an integer of at least 0"),
         ("seed=0.5", "seed=0.5: must be an integer of at least 0"),
         ("seed=lucky", "seed=lucky: must be an integer of at least 0"),
@@ -113,10 +115,6 @@ def test_a_right_config_passes(overrides):
         ("trainer.accelerator=tpu", "trainer.accelerator=tpu: must be one of auto, cpu, gpu"),
         ("trainer.precision=8", "trainer.precision=8: must be one of auto, 32-true, bf16-mixed"),
         ("trainer.devices=0", "trainer.devices=0: must be an integer of at least 1"),
-        (
-            "trainer.devices=3",
-            "data.batch_size=128: must be a multiple of trainer.devices=3, which share each batch",
-        ),
         ("store.folder=''", "store.folder='': must be a folder, or null to keep nothing"),
         ("store.refresh=2", "store.refresh=2: must be true or false"),
         ("figures=some", "figures=some: must be true, false or null"),
@@ -215,7 +213,7 @@ def test_a_network_that_cannot_be_found_is_reported():
 def test_an_arm_that_overrides_what_is_not_there_is_reported_with_what_is():
     (problem,) = problems("+arms.distilled.losss.alpha=1")
     assert problem.startswith(
-        "arms.distilled.losss: no such key in the student's recipe; there are augment, control, held_out_classes"
+        "arms.distilled.losss: no such key in the student's recipe; there are augment, batch_size, control, held_out_classes"
     )
 
 

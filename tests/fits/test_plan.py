@@ -19,7 +19,7 @@ from kdlab.train import CONFIGS
 
 BASE = [
     "+experiment=dark_knowledge", "data=digits", "trainer=cpu", "trainer.precision=32-true",
-    "model@teacher.net=mlp_30", "model@student.net=mlp_4", "+arms.hard.targets=teacher_hard",
+    "model@teacher.net=mlp_30", "model@student.net=mlp_4", "teacher.batch_size=null", "+arms.hard.targets=teacher_hard",
 ]  # fmt: skip
 BLOBS = ["data.val_size=0.1", "data.held_out_classes=[1]", "augment@teacher.augment=none"]
 TEACHER, LABELS, SOFT, HARD = "teacher", "baseline", "distilled", "hard"
@@ -63,6 +63,7 @@ def base() -> dict[str, str]:
         ("student.net.hidden_dropout=0.2", STUDENTS),
         ("augment@student.augment=jitter", STUDENTS),
         ("student.max_epochs=3", STUDENTS),
+        ("student.batch_size=64", STUDENTS),
         ("student.patience=2", STUDENTS),
         ("student.seed=5", STUDENTS),
         ("data.held_out_classes=[4]", STUDENTS),
@@ -74,6 +75,7 @@ def base() -> dict[str, str]:
         ("model@teacher.net=mlp_64", {TEACHER} | TAUGHT),
         ("augment@teacher.augment=none", {TEACHER} | TAUGHT),
         ("teacher.max_epochs=3", {TEACHER} | TAUGHT),
+        ("teacher.batch_size=64", {TEACHER} | TAUGHT),
         ("teacher.patience=2", {TEACHER} | TAUGHT),
         ("teacher.seed=5", {TEACHER} | TAUGHT),
         # what all share
