@@ -120,7 +120,8 @@ def _batch_sizes(config: Plain) -> Iterator[tuple[str, int]]:
     places = {place: config.get(place) for place in ("data", "teacher", "student", EVERY_ARM)}
     places |= {f"{group}.{name}": node for group in ("teachers", "arms") for name, node in config[group].items()}
     for place, node in places.items():
-        if isinstance(node, Mapping) and is_integer(size := node.get("batch_size")):
+        size: Any = node.get("batch_size") if isinstance(node, Mapping) else None
+        if is_integer(size):
             yield f"{place}.batch_size", size
 
 
