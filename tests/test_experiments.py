@@ -45,7 +45,8 @@ TINY = {
     "blobs_unseen": ["trainer=cpu", "teacher.max_epochs=30", "student.max_epochs=30"],
     "cnn_temperature": [
         "data=digits", "trainer=cpu", "data.val_size=0", "teacher.max_epochs=3", "student.max_epochs=3",
-        "teacher.optimizer.lr=0.001", "optimizer.lr=0.003", "~arms.t1_5", "~arms.t2",
+        "teacher.optimizer.lr=0.001", "optimizer.lr=0.003", "~arms.t1_5", "~arms.t2", "~arms.on_t1_5", "~arms.on_t2",
+        "~arms.on_t4", "~arms.on_t10",
     ],
     "soft_or_hard": [
         *DIGITS, "student.net.widths=[200,200]", "teacher.max_epochs=10", "student.max_epochs=10",
@@ -56,6 +57,7 @@ TINY = {
         "data=image_folder", "data.root=digits", "trainer=cpu", "teacher.max_epochs=8", "student.max_epochs=6",
         "teacher.net.channels=[8,16,32,32]", "student.net.channels=[4,8,16,16]", "teacher.net.widths=[32]",
         "student.net.widths=[16]", "augment@teacher.augment=none", "optimizer.lr=0.01", "data.passes_per_epoch=2",
+        "augment@student.augment=none", "~arms.student_plain", "~arms.distilled_plain",
     ],
 }  # fmt: skip
 
@@ -237,6 +239,8 @@ def test_cnn_temperature_some_temperature_is_no_worse_than_training_on_labels(ti
     assert value(results, "teacher", "errors") < min(distilled)
     assert min(distilled) <= baseline + math.sqrt(baseline)  # what chance does to such a count
     assert results.find("teacher", "all", "errors", split="train").n == 1347
+    # The second reading: the baseline goes on, with labels as before or distilled.
+    assert max(value(results, arm, "errors") for arm in ("on_labels", "on_t1")) < baseline
 
 
 def test_soft_or_hard_soft_targets_alone_do_not_do_poorly(tiny):
