@@ -75,8 +75,8 @@ def choose(
 def _keep_freed_memory() -> None:
     """Let the process keep up to 256 MiB of freed memory; only glibc knows how.
 
-    As it is set at first, glibc gives the gradients of millions of weights back to the system in each step and gets
-    them anew, page by page: on a CPU a fifth of a step of 784-1200-1200-10, and a quarter of one of 784-800-800-10.
+    As it is set at first, glibc may give what a step frees back to the system and fetch it anew in the next, page by
+    page: for convolutions of 16 to 128 channels on a CPU 13,000 pages a step, a third of the time.
     """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)

