@@ -207,10 +207,7 @@ class ClassificationData(LightningDataModule, ABC):
 
     @property
     def unlabelled_split(self) -> str:
-        """The split, of all classes, for corrections that are fitted without labels.
-
-        It is the validation part, held-out classes included, or the training part if `val_size` is 0.
-        """
+        """The split, of all classes, for corrections fitted without labels: `val`, or `train` if `val_size` is 0."""
         return "val" if len(self._val_ids) else "train"
 
     def identity(self) -> dict[str, Any]:
