@@ -72,6 +72,13 @@ def test_digits_are_the_1797_images_in_a_fixed_split():
     assert torch.equal(data.test.inputs, again.test.inputs)
 
 
+def test_a_fit_may_have_a_batch_size_of_its_own(stripes):
+    size = stripes.batch_size
+    own = stripes.for_fit(held_out=[3], augment=nn.Identity(), order_seed=0, batch_size=7)
+    assert own.steps_per_epoch == -(-len(own.train_ids) // 7)
+    assert (stripes.batch_size, view(stripes).batch_size) == (size, size)
+
+
 def test_batches_are_cut_from_the_fetched_samples_without_loss_or_change(stripes):
     (fetched,) = stripes.train_dataloader()
     batches = fetched.cut(stripes.batch_size)
