@@ -51,8 +51,8 @@ How to write a change, on the command line or as a string for `kdlab.run`:
   `model@student.net=mlp_30`, `optimizer@teacher.optimizer=adam`.
 - `+` adds what is not there yet: `+experiment=dark_knowledge`, an arm `+arms.hot.loss.temperature=40`, an option for an
   arm `+model@arms.small.net=mlp_30`, an argument `+teacher.net.width=64`. `~` takes away: `'~arms.baseline'`.
-- Quotes keep the shell away from lists, from names with spaces and from `~`: `'data.held_out_classes=[7,8]'`,
-  `'data.held_out_classes=["red apple"]'`.
+- Quotes keep the shell away from lists and from `~`: `'data.held_out_classes=[7,8]'`. Names with spaces, brackets or
+  umlauts are quoted once more: `'data.held_out_classes=["red apple",pear]'`.
 - `-m` sweeps over commas: `-m loss.temperature=1,4,20 seed=0,1,2` is nine runs ([sweeps.md](sweeps.md)).
 """
 

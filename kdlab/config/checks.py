@@ -4,7 +4,7 @@ All but `device_problems`, which asks torch for the machine's GPUs, is checked w
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -117,10 +117,10 @@ def device_problems(config: Plain, *, in_sweep: bool) -> Iterator[str]:
 
 def _batch_sizes(config: Plain) -> Iterator[tuple[str, int]]:
     """Yield each key of a batch size, and its value."""
-    places = {place: config.get(place) for place in ("data", "teacher", "student", EVERY_ARM)}
+    places = {place: config[place] for place in ("data", "teacher", "student", EVERY_ARM)}
     places |= {f"{group}.{name}": node for group in ("teachers", "arms") for name, node in config[group].items()}
     for place, node in places.items():
-        size: Any = node.get("batch_size") if isinstance(node, Mapping) else None
+        size: Any = (node or {}).get("batch_size")
         if is_integer(size):
             yield f"{place}.batch_size", size
 
