@@ -129,8 +129,8 @@ def test_fits_that_need_nothing_of_each_other_are_in_one_generation():
         (["+teachers.other.seed=x"], "teachers.other.seed=x: must be an integer of at least 0"),
         (
             ["+teachers.other.targets=truth"],
-            "teachers.other.targets: no such key in the teacher's recipe; there are augment, batch_size, checkpoint, logits, "
-            "max_epochs, net, new_head, optimizer, patience, schedule, seed",
+            "teachers.other.targets: no such key in the teacher's recipe; there are augment, batch_size, checkpoint, "
+            "logits, max_epochs, net, new_head, optimizer, patience, schedule, seed",
         ),
         (["+teachers.other=3"], "teachers.other=3: must be a mapping"),
         (["teachers=null"], "teachers=null: must be a mapping"),
