@@ -78,6 +78,8 @@ class BestEpoch(Callback):
 class CheckpointEachEpoch(Checkpoint):
     """Write a checkpoint after each epoch, after all other callbacks.
 
+    `threads` is the number of threads with which the fit began, and which settles the order of its sums.
+
     Args:
         path: the checkpoint's file; None to write none.
     """
@@ -85,6 +87,7 @@ class CheckpointEachEpoch(Checkpoint):
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self.earlier_seconds = 0.0
+        self.threads = torch.get_num_threads()
         self._stopped = False
         self._start = time.perf_counter()
 
@@ -96,7 +99,8 @@ class CheckpointEachEpoch(Checkpoint):
             state = torch.load(self.path, "cpu", weights_only=True)
             if problem := _foreign(state, module):
                 raise ValueError(problem)
-            self.earlier_seconds = float(state["callbacks"][self.state_key]["seconds"])
+            own = state["callbacks"][self.state_key]
+            self.earlier_seconds, self.threads = float(own["seconds"]), int(own["threads"])
         except Exception as error:  # torch.load raises many kinds of errors for a damaged file
             log.warning("%s: %s cannot be read; the fit starts anew: %r", name, self.path, error)
             remove(self.path)
@@ -118,7 +122,8 @@ class CheckpointEachEpoch(Checkpoint):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the callback's part of a checkpoint."""
-        return {"stopped": self._stopped, "seconds": self.earlier_seconds + time.perf_counter() - self._start}
+        seconds = self.earlier_seconds + time.perf_counter() - self._start
+        return {"stopped": self._stopped, "seconds": seconds, "threads": torch.get_num_threads()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the callback from a checkpoint."""

@@ -80,12 +80,27 @@ def fit(
 def run(
     name: str, trainer: Trainer, module: LightningModule, data: ClassificationData, each_epoch: CheckpointEachEpoch
 ) -> float:
-    """Train from the checkpoint, if there is one; return the seconds that it took in all."""
+    """Train from the checkpoint, if there is one; return the seconds that it took in all.
+
+    A fit that was cut off goes on with as many threads as it began with, or with fewer where there are not so many.
+    """
     start = time.perf_counter()
-    with warnings.catch_warnings(), stops_named(name):
+    checkpoint = each_epoch.found(name, module)
+    with warnings.catch_warnings(), stops_named(name), _at_most(each_epoch.threads):
         ignore_warnings()
-        trainer.fit(module.train(), datamodule=data, ckpt_path=each_epoch.found(name, module))
+        trainer.fit(module.train(), datamodule=data, ckpt_path=checkpoint)
     return each_epoch.earlier_seconds + time.perf_counter() - start
+
+
+@contextmanager
+def _at_most(threads: int) -> Iterator[None]:
+    """Let torch compute with at most so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(threads, before))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _finish(

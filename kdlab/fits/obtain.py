@@ -2,7 +2,11 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
@@ -14,10 +18,12 @@ from kdlab.fits.context import Context
 from kdlab.fits.kept import intact, interrupted_stacks, keep, stack_key, trained
 from kdlab.fits.measured import Logits, logits_of_all
 from kdlab.fits.plan import Plan
-from kdlab.fits.stackable import stacks
-from kdlab.fits.train import Task, train, train_stack
+from kdlab.fits.processes import side_by_side
+from kdlab.fits.stackable import companies, stacks
+from kdlab.fits.train import Task, prepare, train, train_stack
 from kdlab.fits.trained import Trained
 from kdlab.outcome import stage
+from kdlab.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +61,9 @@ def obtain_all(
 ) -> list[Trained | str]:
     """Return each fit, loaded, reused, or trained and then kept; or why it failed.
 
-    Fits that are to be trained and are of one shape are trained at once (`kdlab.fits.stackable`). A fit fails where its
-    training diverges, where the user's own code raises, and where its teacher failed.
+    Fits that are to be trained and are of one shape are trained at once, and on a CPU others side by side
+    (`kdlab.fits.stackable`). A fit fails where its training diverges, where the user's own code raises, and where its
+    teacher failed.
 
     Args:
         tasks: the fits.
@@ -78,6 +85,9 @@ def obtain_all(
     for together in _trained_together(distinct, context, of_one_shape):
         for task, result in zip(together, _obtain_stack(together, context, measured_on), strict=True):
             results[id(task)] = result
+    for company in _companies([task for task in distinct.values() if id(task) not in results], context):
+        for task, result in zip(company, _obtain_side_by_side(company, context), strict=True):
+            results[id(task)] = result
     return [results[id(task)] if id(task) in results else _obtain_one(task, context) for task in tasks]
 
 
@@ -97,11 +107,51 @@ def _trained_together(tasks: Mapping[str, Task], context: Context, of_one_shape:
             yield [of_plan[id(plan)] for plan in group]
 
 
-def _obtain_one(task: Task, context: Context) -> Trained | str:
+def _companies(tasks: Sequence[Task], context: Context) -> Iterator[list[Task]]:
+    """Yield the tasks that are to be trained side by side.
+
+    Who keeps whom company depends on the tasks alone: a run that was cut off goes on with the same threads for each.
+    """
+    of_plan = {id(task.plan): task for task in tasks}
+    for group in companies([task.plan for task in tasks], context):
+        new = [plan for plan in group if not (context.store and context.store.has(plan.key))]
+        if len(new) > 1:
+            yield [of_plan[id(plan)] for plan in new]
+
+
+def _obtain_side_by_side(tasks: Sequence[Task], context: Context) -> list[Trained | str]:
+    """Return fits that are trained at the same time, each in a process that leaves it in the store.
+
+    Where a process is killed, or meets what fails the run, its fit goes on here.
+    """
+    names = ", ".join(task.plan.name for task in tasks)
+    log.info("%s: trained side by side, each with one thread", names)
+    with ExitStack() as ending:
+        if context.store is None:
+            context = replace(context, store=Store(Path(ending.enter_context(TemporaryDirectory()))))
+        for task in tasks:
+            with suppress(Exception):  # the fit itself meets it, and says so
+                prepare(task, context)
+        said = side_by_side(partial(_why_not, context=context), tasks)
+        return [
+            why or _obtain_one(task, context, elsewhere=why is not None) for task, why in zip(tasks, said, strict=True)
+        ]
+
+
+def _why_not(task: Task, context: Context) -> str | None:
+    """Obtain a fit; return why it failed, "" for one that did not, None for what is told where the run is."""
+    try:
+        result = _obtain_one(task, context)
+    except KdlabError:
+        return None
+    return result if isinstance(result, str) else ""
+
+
+def _obtain_one(task: Task, context: Context, *, elsewhere: bool = False) -> Trained | str:
     plan = task.plan
     try:
         with stage(plan.name), context.locked(plan.key, plan.name):
-            return _reused(plan, context) or _kept(plan, train(task, context), context)
+            return _reused(plan, context, elsewhere=elsewhere) or _kept(plan, train(task, context), context)
     except Diverged as error:
         return str(error)
     except KdlabError:
@@ -160,16 +210,17 @@ def _trained_at_once(tasks: Sequence[Task], context: Context, measured_on: Seque
     return results
 
 
-def _reused(plan: Plan, context: Context) -> Trained | None:
-    """Return a fit whose weights were given, or are in the store."""
+def _reused(plan: Plan, context: Context, *, elsewhere: bool = False) -> Trained | None:
+    """Return a fit whose weights were given, or are in the store, perhaps since `elsewhere` it was just trained."""
     entry = intact(plan, context.store) if context.store else None
     if plan.given:
         given = _given(plan, context)
         return given if entry else _kept(plan, given, context)
     if entry is None:
         return None
-    reused = not context.claims(plan.key)
-    log.info("%s: %s, content key %s", plan.name, "reused" if reused else "trained ahead", plan.key)
+    reused = not (elsewhere or context.claims(plan.key))
+    if not elsewhere:
+        log.info("%s: %s, content key %s", plan.name, "reused" if reused else "trained ahead", plan.key)
     metrics, curve = entry.metrics(), read_curve(entry.curve)
     replay(curve, context.board(plan.name, plan.key))
     return trained(

@@ -1,4 +1,4 @@
-"""Which fits are trained at once, as one stack, and how many."""
+"""Which fits are trained at once, as one stack or side by side, and how many."""
 
 import copy
 import logging
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from kdlab.config.nodes import OWN
 from kdlab.fits.context import Context
 from kdlab.fits.plan import Plan
+from kdlab.fits.processes import can_fork
 from kdlab.modules.stacked import outputs, stacked
 from kdlab.modules.stacked_losses import described
 
@@ -42,12 +43,26 @@ def stacks(plans: Sequence[Plan], context: Context) -> list[list[Plan]]:
             alone[reason].append(plan)
     for reason, group in alone.items():
         if reason and len(group) > 1:
-            log.info("%s: trained one by one, %s", _names(group), reason)
+            log.info("%s: not stacked, %s", _names(group), reason)
     found = [[plan] for group in alone.values() for plan in group]
     for group in alike.values():
         size = _largest(group, context)
         found += [group[start : start + size] for start in range(0, len(group), size)]
     return found
+
+
+def companies(plans: Sequence[Plan], context: Context) -> list[list[Plan]]:
+    """Return groups of plans that are no part of a stack, to be trained side by side: as many as there are threads.
+
+    By measurement on two cores: two students of 1,300,000 parameters with a thread each take 0.6 of the time that they
+    take one after the other with two.
+    """
+    size = torch.get_num_threads()
+    on_cpu = context.hardware.device.type == "cpu" and context.hardware.devices == 1
+    if context.stack != "auto" or not on_cpu or size == 1 or not can_fork():
+        return []
+    alone = [plan for plan in plans if not plan.given and _alone(plan, context) is not None]
+    return [alone[start : start + size] for start in range(0, len(alone) - size + 1, size)]
 
 
 def _alone(plan: Plan, context: Context) -> str | None:
@@ -71,7 +86,7 @@ def _largest(group: Sequence[Plan], context: Context) -> int:
         return 1
     inputs = plan.data.scale(plan.data.train.inputs[: plan.data.batch_size])[:4]
     if problem := _refusal(plan.net, inputs):
-        log.info("%s: trained one by one, since a stack of their network is not possible: %s", _names(group), problem)
+        log.info("%s: not stacked, since a stack of their network is not possible: %s", _names(group), problem)
         return 1
     if asked != "auto":
         return int(asked)

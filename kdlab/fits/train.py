@@ -127,7 +127,19 @@ def _module(task: Task, context: Context) -> TrainedNetwork:
     )
 
 
+def prepare(task: Task, context: Context) -> None:
+    """Have at hand what a student's teacher says, for all processes that are forked from this one."""
+    if isinstance(task.plan.recipe, StudentRecipe):
+        _source(task, task.plan.recipe, context)
+
+
 def _teacher(task: Task, recipe: StudentRecipe, context: Context) -> Teacher | None:
+    """Return a student's teacher, under the control that its recipe names; None for the labels."""
+    teacher = _source(task, recipe, context)
+    return _controlled(teacher, recipe, task.plan) if teacher and recipe.control else teacher
+
+
+def _source(task: Task, recipe: StudentRecipe, context: Context) -> Teacher | None:
     """Return the source of a student's targets: its teacher, or the data's Bayes rule; None for the labels.
 
     Its logits are looked up where the inputs never change, and computed for each batch where they are augmented.
@@ -135,12 +147,11 @@ def _teacher(task: Task, recipe: StudentRecipe, context: Context) -> Teacher | N
     live = not isinstance(task.plan.data.augment, nn.Identity)
     match recipe.learns_from.source:
         case "teacher":
-            teacher = context.teacher(task.earlier[recipe.teacher[0]], live=live)
+            return context.teacher(task.earlier[recipe.teacher[0]], live=live)
         case "bayes":
-            teacher = context.bayes_teacher(live=live)
+            return context.bayes_teacher(live=live)
         case "labels":
             return None
-    return _controlled(teacher, recipe, task.plan) if recipe.control else teacher
 
 
 def _controlled(teacher: Teacher, recipe: StudentRecipe, plan: Plan) -> CachedTeacher:

@@ -3,11 +3,8 @@
 import contextlib
 import importlib
 import logging
-import multiprocessing
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -20,6 +17,7 @@ from hydra.types import HydraContext, TaskFunction
 
 from kdlab.config.commands import given_at
 from kdlab.config.compose import ComposedConfig, compose_point, without_hydra
+from kdlab.fits.processes import serve
 from kdlab.outcome import LONGEST, Outcome, mark_failed
 from kdlab.sweeps.finished import is_finished
 from kdlab.sweeps.slots import Slot
@@ -142,11 +140,8 @@ def _composed_if_possible(job: Job, loader: ConfigLoader, config: ComposedConfig
 
 def _settle(slot: Slot) -> None:
     """Make this new process one of the launcher's, with its slot's threads and GPU."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the launcher's matter, whose end is this process's
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.update(slot.environment)
-    _use_threads(slot.threads)
+    serve(slot.threads)
     setup_globals()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
 
@@ -172,22 +167,6 @@ def run_job_here(
         return Outcome("reused", spent=False)
     with _writing_to(folder / CONSOLE):
         return run_here(hydra_context, task_function, composed)
-
-
-def _end_with_parent() -> None:
-    """Wait until the launcher has ended for any reason, then end this process at once."""
-    parent = multiprocessing.parent_process()
-    if parent:
-        parent.join()
-        os._exit(1)
-
-
-def _use_threads(count: int) -> None:
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    torch.set_num_threads(count)
-    threadpool_limits(count)
 
 
 @contextlib.contextmanager

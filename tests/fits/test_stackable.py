@@ -85,7 +85,7 @@ def test_convolutions_are_stacked_on_a_cpu_only_where_that_is_asked_for(caplog):
     base = ("data=digits", "trainer=cpu", "name=x", "model@teacher.net=mlp_4", "model@student.net=cnn_mnist_student")
     cnn = ("+arms.a={}", "+arms.b.seed=7")
     assert groups(*cnn, base=base) == [["a"], ["b"]]
-    assert "a, b: trained one by one, which is faster on a CPU for convolutions" in caplog.text
+    assert "a, b: not stacked, which is faster on a CPU for convolutions" in caplog.text
     assert groups(*cnn, "trainer.stack=2", base=base) == [["a", "b"]]
 
 
@@ -113,7 +113,7 @@ def test_a_network_that_cannot_be_stacked_is_named_with_the_reason(caplog):
     caplog.set_level("INFO")
     own = (f"student.net._target_={__name__}.Halting", "+student.net.in_features=2", "+student.net.out_features=3")
     assert groups("model@student.net=own", *own, "+arms.a={}", "+arms.b.loss.alpha=0.1") == [["a"], ["b"]]
-    assert "a, b: trained one by one, since a stack of their network is not possible: vmap:" in caplog.text
+    assert "a, b: not stacked, since a stack of their network is not possible: vmap:" in caplog.text
 
 
 def test_a_run_finds_the_same_with_stacks_and_without(caplog):
