@@ -8,6 +8,7 @@ import random
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from kdlab.fits.processes import can_fork
 from kdlab.results import read
 from kdlab.store import Store
 from tests.commands import Command
@@ -25,6 +27,10 @@ RUN = (
     "+experiment=dark_knowledge", "data=digits", "trainer=cpu", "model@teacher.net=mlp_64", "model@student.net=mlp_30",
     "teacher.max_epochs=20", "student.max_epochs=20", "student.net.hidden_dropout=0.2",
     "augment@student.augment=jitter", "student.patience=30", "data.passes_per_epoch=3", "figures=false",
+)  # fmt: skip
+SIDE_BY_SIDE = (
+    "+experiment=dark_knowledge", "data=digits", "trainer=cpu", "model@teacher.net=mlp_64",
+    "model@student.net=cnn_mnist_student", "teacher.max_epochs=1", "student.max_epochs=12", "figures=false",
 )  # fmt: skip
 SWEEP = (
     "-m", "+experiment=dark_knowledge", "data=digits", "trainer=cpu", "data.passes_per_epoch=1",
@@ -45,7 +51,7 @@ def start(commands) -> Start:
     return started
 
 
-def wait_for(process: Command, condition) -> bool:
+def wait_for(process: Command | subprocess.Popen[bytes], condition) -> bool:
     """Wait until the condition holds; False where the process ended before."""
     while not condition():
         if process.poll() is not None:
@@ -109,6 +115,64 @@ def test_a_run_killed_at_several_moments_ends_with_the_weights_of_one_that_was_n
     assert_same_fits(disturbed, undisturbed)
     (rows,), (expected,) = ([read(path).rows for path in f.rglob("results.json")] for f in (disturbed, undisturbed))
     assert rows == expected
+
+
+@pytest.mark.skipif(not can_fork(), reason="students train side by side on Linux alone, and without a GPU")
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("what", ["all are killed", "one is killed", "Ctrl-C"])
+def test_students_side_by_side_that_are_interrupted_end_with_the_weights_of_those_that_were_not(
+    what, trained_side_by_side, tmp_path
+):
+    process, store = with_two_threads(tmp_path, *SIDE_BY_SIDE), store_of(tmp_path)
+    assert wait_for(
+        process,
+        lambda: len(store.entries()) == 1 and all((path / "epoch.ckpt").exists() for path in students_of(store)),
+    )
+    if what == "one is killed":
+        os.kill(processes_of(process.pid)[1], signal.SIGKILL)
+        assert process.wait() == 0
+    else:
+        os.killpg(process.pid, signal.SIGINT if what == "Ctrl-C" else signal.SIGKILL)
+        assert process.wait() == (130 if what == "Ctrl-C" else -signal.SIGKILL)
+        assert wait_for_end_of(process.pid)
+        assert with_two_threads(tmp_path, *SIDE_BY_SIDE).wait() == 0
+    log = (tmp_path / "log").read_text()
+    assert "goes on after epoch" in log
+    assert log.count("Interrupted.") == (what == "Ctrl-C")
+    assert "Traceback" not in log
+    assert_same_fits(tmp_path, trained_side_by_side)
+
+
+@pytest.fixture(scope="module")
+def trained_side_by_side(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run whose students were trained side by side, undisturbed."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert with_two_threads(folder, *SIDE_BY_SIDE).wait() == 0
+    assert "baseline, distilled: trained side by side" in (folder / "log").read_text()
+    return folder
+
+
+def with_two_threads(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start a command in a process of its own, since torch reads the number of threads when it starts."""
+    folder.mkdir(exist_ok=True)
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "kdlab.train", *arguments], cwd=folder, env=os.environ | {"OMP_NUM_THREADS": "2"},
+            stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+
+
+def students_of(store: Store) -> list[Path]:
+    """Return the folders of the two students under way; one that does not exist while there are fewer."""
+    return store.interrupted() if len(store.interrupted()) == 2 else [Path("none")]
+
+
+def wait_for_end_of(session: int) -> bool:
+    """Wait until no process of a command is left; False where one goes on for long."""
+    end = time.monotonic() + 20
+    while processes_of(session) and time.monotonic() < end:
+        time.sleep(0.05)
+    return not processes_of(session)
 
 
 def table(folder: Path) -> str:
