@@ -19,10 +19,11 @@ check: $(VENV)/installed     ## style, types and tests
 	$(BIN)/mypy
 	$(TESTS)
 
-bench: $(VENV)/installed     ## one epoch, three ways (needs MNIST); a grid, one slot and two; pages and reports
+bench: $(VENV)/installed     ## one epoch, three ways (needs MNIST); a grid, one slot and two; a run's arms; pages and reports
 	$(BIN)/python benchmarks/epoch.py
 	$(BIN)/python benchmarks/slots.py
 	$(BIN)/python benchmarks/grid.py
+	$(BIN)/python benchmarks/arms.py
 	$(BIN)/python benchmarks/around.py
 
 docs: $(VENV)/installed      ## the site, build/site/index.html

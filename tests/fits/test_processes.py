@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
 from kdlab.fits.processes import can_fork, side_by_side
 
@@ -53,6 +54,13 @@ def test_each_has_one_thread_and_computes_what_its_parent_computes():
         torch.set_num_threads(before)
     assert [threads for threads, _ in found] == [1, 1]
     assert all(gradient == expected for _, gradient in found)
+
+
+def test_on_a_terminal_they_show_no_bars_that_would_write_over_each_other():
+    _, terminal = os.openpty()
+    with os.fdopen(terminal, "w") as file:
+        assert Console(file=file).is_terminal
+        assert side_by_side(lambda _: Console(file=file).is_terminal, [0, 1]) == [False, False]
 
 
 def test_what_is_killed_or_raises_gives_none_and_the_others_their_results(capfd):
