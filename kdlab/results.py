@@ -44,7 +44,9 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
 class Fit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One trained network: `key` is its content key; `reused` says whether an earlier run had trained it.
 
-    `stack` is the number of fits that were trained at once, 1 for one alone; `seconds` is its share of their time.
+    `stack` is the number of fits that were trained as one stack, 1 for one alone; `seconds` is its share of their time.
+    `threads` is the number of a CPU's threads that it had, 0 where that is not known; fits that were trained side by
+    side had one each, and their seconds passed at the same time.
     For a student, `targets` says what it learned from, and `teacher` names the fit that it is compared with.
     """
 
@@ -57,6 +59,7 @@ class Fit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     targets: str | None = None
     teacher: str | None = None
     stack: int = 1
+    threads: int = 0
 
 
 class Disagreement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -34,7 +34,7 @@ def test_keys_are_exactly_those_of_the_schema(tmp_path):
         "equations", "inputs", "notes", "failed", "disagreements",
     }  # fmt: skip
     assert set(content["fits"][0]) == {
-        "arm", "key", "reused", "epochs", "seconds", "parameters", "targets", "teacher", "stack"
+        "arm", "key", "reused", "epochs", "seconds", "parameters", "targets", "teacher", "stack", "threads"
     }  # fmt: skip
     assert set(content["rows"][0]) == {"arm", "split", "classes", "correction", "metric", "value", "n"}
 

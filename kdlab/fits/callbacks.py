@@ -78,7 +78,7 @@ class BestEpoch(Callback):
 class CheckpointEachEpoch(Checkpoint):
     """Write a checkpoint after each epoch, after all other callbacks.
 
-    `threads` is the number of threads with which the fit began, and which settles the order of its sums.
+    `threads` is the number of threads that the fit has had, which settles the order of its sums.
 
     Args:
         path: the checkpoint's file; None to write none.
@@ -100,7 +100,7 @@ class CheckpointEachEpoch(Checkpoint):
             if problem := _foreign(state, module):
                 raise ValueError(problem)
             own = state["callbacks"][self.state_key]
-            self.earlier_seconds, self.threads = float(own["seconds"]), int(own["threads"])
+            self.earlier_seconds, self.threads = float(own["seconds"]), min(self.threads, int(own["threads"]))
         except Exception as error:  # torch.load raises many kinds of errors for a damaged file
             log.warning("%s: %s cannot be read; the fit starts anew: %r", name, self.path, error)
             remove(self.path)
@@ -123,7 +123,7 @@ class CheckpointEachEpoch(Checkpoint):
     def state_dict(self) -> dict[str, Any]:
         """Return the callback's part of a checkpoint."""
         seconds = self.earlier_seconds + time.perf_counter() - self._start
-        return {"stopped": self._stopped, "seconds": seconds, "threads": torch.get_num_threads()}
+        return {"stopped": self._stopped, "seconds": seconds, "threads": self.threads}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the callback from a checkpoint."""

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from lightning import Callback, LightningModule, Trainer
@@ -31,6 +31,14 @@ CHECKED = 256
 log = logging.getLogger(__name__)
 
 
+class Took(NamedTuple):
+    """What a fit took: its epochs, seconds, and threads, at most as many as it began with."""
+
+    epochs: int
+    seconds: float
+    threads: int
+
+
 def fit(
     name: str,
     module: TrainedNetwork,
@@ -42,8 +50,8 @@ def fit(
     board: Path,
     patience: int | None = None,
     checkpoint: Path | None = None,
-) -> tuple[int, float]:
-    """Train `module.net` on `data`, in place; return the epochs and the seconds that it took.
+) -> Took:
+    """Train `module.net` on `data`, in place; return the epochs, the seconds and the threads that it took.
 
     The network ends on the CPU, in eval mode, with the weights of the last epoch or, with `patience`, of the best one.
 
@@ -74,7 +82,7 @@ def fit(
         seconds = run(name, trainer, module, data, each_epoch)
         epochs = _hand_over(module, best, each_epoch) if hardware.devices > 1 else trainer.current_epoch
     _finish(name, module, data, hardware, None if patience is None else best)
-    return epochs, seconds
+    return Took(epochs, seconds, each_epoch.threads)
 
 
 def run(
@@ -82,19 +90,19 @@ def run(
 ) -> float:
     """Train from the checkpoint, if there is one; return the seconds that it took in all.
 
-    A fit that was cut off goes on with as many threads as it began with, or with fewer where there are not so many.
+    A fit that was cut off goes on with as many threads as before, or with fewer where there are not so many.
     """
     start = time.perf_counter()
     checkpoint = each_epoch.found(name, module)
-    with warnings.catch_warnings(), stops_named(name), _at_most(each_epoch.threads):
+    with warnings.catch_warnings(), stops_named(name), at_most(each_epoch.threads):
         ignore_warnings()
         trainer.fit(module.train(), datamodule=data, ckpt_path=checkpoint)
     return each_epoch.earlier_seconds + time.perf_counter() - start
 
 
 @contextmanager
-def _at_most(threads: int) -> Iterator[None]:
-    """Let torch compute with at most so many threads."""
+def at_most(threads: int) -> Iterator[None]:
+    """Let torch compute with at most so many threads in this block."""
     before = torch.get_num_threads()
     torch.set_num_threads(min(threads, before))
     try:

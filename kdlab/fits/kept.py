@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from kdlab.curves import Point, write_curve
 from kdlab.files import write_json
 from kdlab.fits import weights
+from kdlab.fits.fit import Took
 from kdlab.fits.measured import Logits
 from kdlab.fits.plan import Plan
 from kdlab.fits.trained import Trained
@@ -45,6 +46,7 @@ def keep(plan: Plan, fit: Trained, store: Store, logits: Logits) -> None:
         "seconds": fit.record.seconds,
         "parameters": fit.record.parameters,
         "stack": fit.record.stack,
+        "threads": fit.record.threads,
         "last": {figure: value for _, figure, value in fit.curve if math.isfinite(value)},
     }
     with store.writing(plan.key) as folder:
@@ -75,9 +77,7 @@ def stack_key(keys: Sequence[str]) -> str:
     return short_hash(list(keys))
 
 
-def trained(
-    plan: Plan, curve: Sequence[Point], *, epochs: int, seconds: float, reused: bool, stack: int = 1
-) -> Trained:
+def trained(plan: Plan, curve: Sequence[Point], took: Took, *, reused: bool, stack: int = 1) -> Trained:
     """Return a plan's network, which has been trained, with its record."""
     parameters = sum(p.numel() for p in plan.outline.parameters())
     recipe = plan.recipe
@@ -85,11 +85,12 @@ def trained(
         plan.name,
         plan.key,
         reused,
-        epochs,
-        seconds,
+        took.epochs,
+        took.seconds,
         parameters,
         targets=recipe.targets,
         teacher=recipe.teacher[0] if recipe.teacher else None,
         stack=stack,
+        threads=took.threads,
     )
     return Trained(plan.net.eval(), plan.recipe, record, curve)

@@ -15,11 +15,12 @@ from kdlab.errors import Diverged, KdlabError
 from kdlab.fits import weights
 from kdlab.fits.boards import replay
 from kdlab.fits.context import Context
+from kdlab.fits.fit import Took, at_most
 from kdlab.fits.kept import intact, interrupted_stacks, keep, stack_key, trained
 from kdlab.fits.measured import Logits, logits_of_all
 from kdlab.fits.plan import Plan
 from kdlab.fits.processes import side_by_side
-from kdlab.fits.stackable import companies, stacks
+from kdlab.fits.stackable import companies, have_room, stacks
 from kdlab.fits.train import Task, prepare, train, train_stack
 from kdlab.fits.trained import Trained
 from kdlab.outcome import stage
@@ -110,12 +111,12 @@ def _trained_together(tasks: Mapping[str, Task], context: Context, of_one_shape:
 def _companies(tasks: Sequence[Task], context: Context) -> Iterator[list[Task]]:
     """Yield the tasks that are to be trained side by side.
 
-    Who keeps whom company depends on the tasks alone: a run that was cut off goes on with the same threads for each.
+    Who keeps whom company depends on the tasks alone, so that it is the same after an interruption.
     """
     of_plan = {id(task.plan): task for task in tasks}
     for group in companies([task.plan for task in tasks], context):
         new = [plan for plan in group if not (context.store and context.store.has(plan.key))]
-        if len(new) > 1:
+        if len(new) > 1 and have_room(new):
             yield [of_plan[id(plan)] for plan in new]
 
 
@@ -124,34 +125,37 @@ def _obtain_side_by_side(tasks: Sequence[Task], context: Context) -> list[Traine
 
     Where a process is killed, or meets what fails the run, its fit goes on here.
     """
-    names = ", ".join(task.plan.name for task in tasks)
-    log.info("%s: trained side by side, each with one thread", names)
+    log.info("%s: trained side by side, each with one thread", ", ".join(task.plan.name for task in tasks))
     with ExitStack() as ending:
-        if context.store is None:
-            context = replace(context, store=Store(Path(ending.enter_context(TemporaryDirectory()))))
+        if context.store is None:  # below the run's folder, where an interruption may leave it; `board` knows no sweep
+            scratch = ending.enter_context(TemporaryDirectory(prefix=".store-", dir=context.folder))
+            context = replace(context, store=Store(Path(scratch)), sweep=None)
         for task in tasks:
             with suppress(Exception):  # the fit itself meets it, and says so
                 prepare(task, context)
-        said = side_by_side(partial(_why_not, context=context), tasks)
-        return [
-            why or _obtain_one(task, context, elsewhere=why is not None) for task, why in zip(tasks, said, strict=True)
-        ]
+        said = side_by_side(partial(_reused_or_failed, context=context), tasks)
+        with at_most(1):
+            return [
+                how if isinstance(how, str) else _obtain_one(task, context, reused=how)
+                for task, how in zip(tasks, said, strict=True)
+            ]
 
 
-def _why_not(task: Task, context: Context) -> str | None:
-    """Obtain a fit; return why it failed, "" for one that did not, None for what is told where the run is."""
+def _reused_or_failed(task: Task, context: Context) -> bool | str | None:
+    """Obtain a fit; return whether it was reused, why it failed, or None for what is told where the run is."""
     try:
         result = _obtain_one(task, context)
     except KdlabError:
         return None
-    return result if isinstance(result, str) else ""
+    return result.record.reused if isinstance(result, Trained) else result
 
 
-def _obtain_one(task: Task, context: Context, *, elsewhere: bool = False) -> Trained | str:
+def _obtain_one(task: Task, context: Context, *, reused: bool | None = None) -> Trained | str:
+    """Return a fit, or why it failed; `reused` is given for one that another process has obtained."""
     plan = task.plan
     try:
         with stage(plan.name), context.locked(plan.key, plan.name):
-            return _reused(plan, context, elsewhere=elsewhere) or _kept(plan, train(task, context), context)
+            return _reused(plan, context, reused) or _kept(plan, train(task, context), context)
     except Diverged as error:
         return str(error)
     except KdlabError:
@@ -210,22 +214,21 @@ def _trained_at_once(tasks: Sequence[Task], context: Context, measured_on: Seque
     return results
 
 
-def _reused(plan: Plan, context: Context, *, elsewhere: bool = False) -> Trained | None:
-    """Return a fit whose weights were given, or are in the store, perhaps since `elsewhere` it was just trained."""
+def _reused(plan: Plan, context: Context, reused: bool | None = None) -> Trained | None:
+    """Return a fit whose weights were given, or are in the store; with what another process has said of it."""
     entry = intact(plan, context.store) if context.store else None
     if plan.given:
         given = _given(plan, context)
         return given if entry else _kept(plan, given, context)
     if entry is None:
         return None
-    reused = not (elsewhere or context.claims(plan.key))
-    if not elsewhere:
+    if reused is None:
+        reused = not context.claims(plan.key)
         log.info("%s: %s, content key %s", plan.name, "reused" if reused else "trained ahead", plan.key)
     metrics, curve = entry.metrics(), read_curve(entry.curve)
     replay(curve, context.board(plan.name, plan.key))
-    return trained(
-        plan, curve, epochs=metrics["epochs"], seconds=metrics["seconds"], reused=reused, stack=metrics.get("stack", 1)
-    )
+    took = Took(metrics["epochs"], metrics["seconds"], metrics["threads"])
+    return trained(plan, curve, took, reused=reused, stack=metrics["stack"])
 
 
 def _given(plan: Plan, context: Context) -> Trained:
@@ -241,7 +244,7 @@ def _given(plan: Plan, context: Context) -> Trained:
             "it see inputs normalized as in its training (docs/data.md), are classes, or rows of logits, in order?",
             plan.name, 100 * share, 100 * guessing,
         )  # fmt: skip
-    return trained(plan, [], epochs=0, seconds=0.0, reused=True)
+    return trained(plan, [], Took(epochs=0, seconds=0.0, threads=0), reused=True)
 
 
 def _kept(plan: Plan, fit: Trained, context: Context, logits: Logits | None = None) -> Trained:

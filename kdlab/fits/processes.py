@@ -6,7 +6,9 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -14,32 +16,38 @@ Result = TypeVar("Result")
 
 
 def can_fork() -> bool:
-    """Tell whether a process that has computed with torch can be forked, and compute on: on Linux, without a GPU."""
+    """Tell whether this process, which has computed with torch, can fork others that compute: on Linux, without a GPU.
+
+    A worker of a pool of `multiprocessing` may have none.
+    """
     import torch
 
-    return sys.platform == "linux" and not torch.cuda.is_available()
+    return sys.platform == "linux" and not torch.cuda.is_available() and not multiprocessing.current_process().daemon
 
 
 def side_by_side(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result | None]:
     """Call `work` for all items at the same time; return the results in the order of the items.
 
     Each call has a process of its own, forked from this one, with one thread: torch's other threads do not survive a
-    fork. A process that raises or is killed gives None. A result holds no tensors, whose memory ends with the process.
+    fork. A process that cannot be started, raises or is killed gives None. A result holds no tensors, whose memory ends
+    with the process.
     """
     context = multiprocessing.get_context("fork")
-    started = []
+    started: list[tuple[BaseProcess, Connection]] = []
     try:
         for item in items:
             mine, of_process = context.Pipe(duplex=False)
-            process = context.Process(target=_send, args=(work, item, of_process))
-            process.start()
-            of_process.close()
+            process: BaseProcess = context.Process(target=_send, args=(work, item, of_process))
             started.append((process, mine))
+            with suppress(OSError):  # no memory, or too many processes
+                process.start()
+            of_process.close()  # before the next process is forked, which would keep it open
         return [_received(mine) for _, mine in started]
     finally:
         for process, mine in started:
-            process.kill()
-            process.join()
+            if process.pid:
+                process.kill()
+                process.join()
             mine.close()
 
 
@@ -52,7 +60,7 @@ def _send(work: Callable[[Item], Result], item: Item, channel: Connection) -> No
 def _received(channel: Connection) -> Result | None:
     try:
         return channel.recv()
-    except EOFError:
+    except (EOFError, OSError):  # it ended before it had sent the whole of a result
         return None
 
 

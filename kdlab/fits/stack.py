@@ -7,7 +7,7 @@ from pathlib import Path
 from kdlab.data import ClassificationData
 from kdlab.errors import Diverged
 from kdlab.fits.callbacks import CheckpointEachEpoch, Quiet, SeedEachEpoch
-from kdlab.fits.fit import check_finite, run, stops_named, trainer_for
+from kdlab.fits.fit import Took, check_finite, run, stops_named, trainer_for
 from kdlab.fits.progress import FitProgress
 from kdlab.hardware import Hardware
 from kdlab.modules.stacked import Stacked
@@ -25,8 +25,8 @@ def fit_stack(
     hardware: Hardware,
     patience: int | None = None,
     checkpoint: Path | None = None,
-) -> list[tuple[int, float] | Diverged]:
-    """Train the students' networks at once, in place; return the epochs and the seconds of each, or why it diverged.
+) -> list[Took | Diverged]:
+    """Train the students' networks at once, in place; return what each took, or why it diverged.
 
     Each network ends as `kdlab.fits.fit.fit` would have left it, but for rounding, and each student has its curve. The
     seconds are a student's share of the stack's.
@@ -49,8 +49,9 @@ def fit_stack(
     trainer = trainer_for(data, max_epochs, callbacks, hardware, board=None)
     seconds = run(name, trainer, module, data, each_epoch) / len(students)
     data.trainer = None
+    took = Took(trainer.current_epoch, seconds, each_epoch.threads)
     return [
-        _ended(student_name, student, module, index, data, hardware, (trainer.current_epoch, seconds))
+        _ended(student_name, student, module, index, data, hardware, took)
         for index, (student_name, student) in enumerate(zip(names, students, strict=True))
     ]
 
@@ -62,8 +63,8 @@ def _ended(
     index: int,
     data: ClassificationData,
     hardware: Hardware,
-    all_epochs: tuple[int, float],
-) -> tuple[int, float] | Diverged:
+    took: Took,
+) -> Took | Diverged:
     """Give a student the weights and the curve that it has come to."""
     if index in module.diverged:
         return Diverged(f"{name}: {module.diverged[index]}")
@@ -79,4 +80,4 @@ def _ended(
         best = module.best_epochs[index]
         accuracy = module.best_accuracies[index]
         log.info("%s: epoch %d had the highest validation accuracy, %.2f%%", name, best, 100 * accuracy)
-    return module.stopped[index] or all_epochs[0], all_epochs[1]
+    return took._replace(epochs=module.stopped[index] or took.epochs)

@@ -46,7 +46,7 @@ def train(task: Task, context: Context) -> Trained:
     board, goes_on = context.board(plan.name, plan.key), resume is not None and resume.exists()
     module = _module(task, context)
     try:
-        epochs, seconds = fit(
+        took = fit(
             plan.name,
             module,
             plan.data,
@@ -65,7 +65,7 @@ def train(task: Task, context: Context) -> Trained:
         replay(module.curve, board)
     else:
         mark_whole(board)
-    return trained(plan, module.curve, epochs=epochs, seconds=seconds, reused=False)
+    return trained(plan, module.curve, took, reused=False)
 
 
 def train_stack(tasks: Sequence[Task], context: Context) -> list[Trained | Diverged]:
@@ -89,7 +89,7 @@ def train_stack(tasks: Sequence[Task], context: Context) -> list[Trained | Diver
             results.append(end)
             continue
         replay(module.curve, context.board(plan.name, plan.key))
-        results.append(trained(plan, module.curve, epochs=end[0], seconds=end[1], reused=False, stack=len(plans)))
+        results.append(trained(plan, module.curve, end, reused=False, stack=len(plans)))
     return results
 
 

@@ -27,7 +27,7 @@ class Fitted(NamedTuple):
 
 
 def fitted(module, view, **settings) -> Fitted:
-    epochs, _ = fit("arm", module, view, seed=0, hardware=CPU, **settings)
+    epochs = fit("arm", module, view, seed=0, hardware=CPU, **settings).epochs
     return Fitted(module.net, module.curve, epochs)
 
 

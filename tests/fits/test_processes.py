@@ -1,5 +1,6 @@
 """Processes that work for another: what they return, their threads, and their end."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -73,6 +74,44 @@ def test_what_is_killed_or_raises_gives_none_and_the_others_their_results(capfd)
 
     assert side_by_side(work, ["killed", "whole", "raises"]) == [None, "whole", None]
     assert "a fault of its own" in capfd.readouterr().err
+
+
+def test_one_that_is_killed_is_noticed_though_another_works_on():
+    def work(item: str) -> str:
+        if item == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(1)
+        return item
+
+    began = time.monotonic()
+    assert side_by_side(work, ["killed", "long"]) == [None, "long"]
+    assert time.monotonic() - began < 20
+
+
+def test_one_that_cannot_be_started_gives_none(monkeypatch):
+    fork = os.fork
+    left = iter([True, False])
+
+    def limited() -> int:
+        if next(left):
+            return fork()
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", limited)
+    assert side_by_side(lambda item: item, ["first", "second"]) == ["first", None]
+
+
+def test_a_worker_of_a_pool_forks_none():
+    def in_worker(channel) -> None:
+        channel.send(can_fork())
+
+    context = multiprocessing.get_context("fork")
+    mine, of_worker = context.Pipe()
+    worker = context.Process(target=in_worker, args=(of_worker,), daemon=True)
+    worker.start()
+    assert mine.poll(20)
+    assert mine.recv() is False
+    worker.join()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,15 +72,28 @@ def test_fits_side_by_side_are_those_that_one_thread_trains_one_after_the_other(
         ("teacher", False, 1, 1), ("labels", False, 2, 1), ("soft", False, 2, 1)
     ]  # fmt: skip
     assert all(fit.seconds > 0 for fit in together.fits)
+    assert [fit.threads for fit in together.fits] == [2, 1, 1]
+    assert [fit.threads for fit in go("again", *ARMS, store="together_store").fits] == [2, 1, 1]
     assert all(list(Path("together/tensorboard", arm).glob("events*")) for arm in ("labels", "soft"))
 
 
-def test_without_a_store_they_find_the_same_and_leave_nothing():
+def test_without_a_store_they_find_the_same_and_leave_nothing(monkeypatch, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "elsewhere"))
     go("kept", *ARMS)
     go("off", *ARMS, "store.folder=null")
     assert_same_weights("kept", "off")
     assert without_seconds(Path("kept/curves.csv")) == without_seconds(Path("off/curves.csv"))
-    assert not Path("off_store").exists()
+    assert {path.name for path in Path("off").iterdir()} == {path.name for path in Path("kept").iterdir()}
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_in_a_sweep_without_a_store_each_point_has_its_curves():
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        config = compose("train", [*DIGITS, *ARMS, "store.folder=null"])
+    run(config, Path("sweep/0"), sweep=Path("sweep"))
+    assert all(list(Path("sweep/0/tensorboard", arm).glob("events*")) for arm in ("teacher", "labels", "soft"))
+    assert not Path("sweep/tensorboard").exists()
 
 
 @pytest.mark.parametrize(
@@ -94,6 +108,35 @@ def test_who_is_trained_side_by_side(override, caplog):
         go("first", ARMS[0], store="s")
     go("run", *ARMS, *([override] if "=" in override else []), store="s")
     assert ("side by side" in caplog.text) == (override == "+arms.soft.seed=1")
+
+
+def test_only_those_that_take_as_many_steps_keep_each_other_company(caplog):
+    caplog.set_level("INFO")
+    go("run", *ARMS, "+arms.third.max_epochs=1", "+arms.fourth.batch_size=64")
+    assert caplog.text.count("side by side") == 1
+    assert "labels, soft: trained side by side" in caplog.text
+
+
+def test_those_that_would_take_too_much_memory_are_trained_one_by_one(caplog, monkeypatch):
+    caplog.set_level("INFO")
+    monkeypatch.setattr(os, "sysconf", lambda name: 4096 if name == "SC_PAGE_SIZE" else 100)
+    go("run", *ARMS)
+    assert "side by side" not in caplog.text
+
+
+def test_one_that_another_run_trains_meanwhile_is_reused(caplog, monkeypatch):
+    go("other", *ARMS)
+    has, calls = Store.has, []
+
+    def not_yet(self: Store, key: str) -> bool:
+        calls.append(key)
+        return False if self.folder.name == "other_store" else has(self, key)
+
+    monkeypatch.setattr(Store, "has", not_yet)
+    caplog.set_level("INFO")
+    results = go("run", *ARMS, store="other_store")
+    assert "labels, soft: trained side by side" in caplog.text
+    assert [fit.reused for fit in results.fits] == [True, True, True]
 
 
 def test_one_that_is_left_over_has_all_threads(caplog):
@@ -111,25 +154,29 @@ def test_one_that_diverges_is_named_and_leaves_the_other(caplog):
         go("both", *ARMS, "optimizer.lr=1e30")
 
 
-def cut_off_in(arm: str, what: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `what` happen in an arm's process after its first epoch; once."""
+def killed_in(arm: str, monkeypatch: pytest.MonkeyPatch, *, epochs: int = 1) -> None:
+    """Let an arm's process be killed after so many epochs."""
     of_train, here = train.fit, os.getpid()
 
     def fit(name: str, *arguments: Any, **settings: Any) -> Any:
         if name == arm and os.getpid() != here:
-            of_train(name, *arguments, **settings | {"max_epochs": 1})
-            what()
+            if epochs:
+                of_train(name, *arguments, **settings | {"max_epochs": epochs})
+            os.kill(os.getpid(), signal.SIGKILL)
         return of_train(name, *arguments, **settings)
 
     monkeypatch.setattr(train, "fit", fit)
 
 
-def test_one_that_is_killed_goes_on_with_one_thread_to_the_same_weights(monkeypatch, caplog):
+@pytest.mark.parametrize("epochs", [0, 1])
+def test_one_that_is_killed_goes_on_with_one_thread_to_the_same_weights(epochs, monkeypatch, caplog):
     caplog.set_level("INFO")
     go("undisturbed", *ARMS, "schedule=constant")
-    cut_off_in("soft", lambda: os.kill(os.getpid(), signal.SIGKILL), monkeypatch)
-    go("killed", *ARMS, "schedule=constant")
-    assert "soft: goes on after epoch 1, where it was cut off" in caplog.text
+    killed_in("soft", monkeypatch, epochs=epochs)
+    killed = go("killed", *ARMS, "schedule=constant")
+    assert ("soft: goes on after epoch 1, where it was cut off" in caplog.text) == (epochs > 0)
+    assert [fit.threads for fit in killed.fits] == [2, 1, 1]
+    assert not any(fit.reused for fit in killed.fits)
     assert torch.get_num_threads() == 2
     assert_same_weights("killed", "undisturbed")
     assert not Store(Path("killed_store")).interrupted()
@@ -139,14 +186,15 @@ def test_a_run_cut_off_between_the_ends_of_two_goes_on_to_the_same_weights(monke
     caplog.set_level("INFO")
     go("undisturbed", *ARMS, "schedule=constant")
     with monkeypatch.context() as patched:
-        cut_off_in("soft", lambda: os.kill(os.getpid(), signal.SIGKILL), patched)
+        killed_in("soft", patched)
         patched.setattr(obtain, "_obtain_one", stopped(obtain._obtain_one))
         with pytest.raises(KeyboardInterrupt):
             go("cut", *ARMS, "schedule=constant")
     caplog.clear()
-    go("cut", *ARMS, "schedule=constant")
+    results = go("cut", *ARMS, "schedule=constant")
     assert "labels: reused" in caplog.text
     assert "soft: goes on after epoch 1" in caplog.text
+    assert [fit.threads for fit in results.fits] == [2, 1, 1]
     assert_same_weights("cut", "undisturbed")
 
 

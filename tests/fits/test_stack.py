@@ -12,7 +12,7 @@ from torch.optim import SGD, Adam, AdamW
 
 from kdlab.data import ClassificationData, Jitter
 from kdlab.errors import Diverged
-from kdlab.fits.fit import fit
+from kdlab.fits.fit import Took, fit
 from kdlab.fits.stack import fit_stack
 from kdlab.hardware import Hardware
 from kdlab.losses import DecoupledLoss, DistillationLoss, Scheduled
@@ -79,7 +79,7 @@ def students(kind: str = "mlp", optimizer: str = "sgd", only: Sequence[int] = ra
     return [made[index](index) for index in only]
 
 
-Ended = list[tuple[int, float] | Diverged]
+Ended = list[Took | Diverged]
 
 
 def alone(
@@ -125,7 +125,7 @@ def test_each_student_becomes_what_it_becomes_alone(stripes, tmp_path, kind, opt
     single, stack = students(kind, optimizer), students(kind, optimizer)
     alone(single, stripes, tmp_path, seeds=seeds, max_epochs=2)
     ended = together(stack, stripes, seeds=seeds, max_epochs=2)
-    assert [epochs for epochs, _ in ended] == [2] * 8
+    assert [took.epochs for took in ended] == [2] * 8
     assert difference(single, stack) < 1e-4
     for one, other in zip(single, stack, strict=True):
         assert list(figures(one)) == list(figures(other))
@@ -190,8 +190,8 @@ def test_students_stop_each_at_its_own_time_and_return_to_their_best_epochs(stri
     single, stack = students(optimizer="adam"), students(optimizer="adam")
     apart = alone(single, stripes, tmp_path, max_epochs=12, patience=2)
     ended = together(stack, stripes, max_epochs=12, patience=2)
-    assert [epochs for epochs, _ in ended] == [epochs for epochs, _ in apart]
-    assert len({epochs for epochs, _ in ended}) > 2
+    assert [took.epochs for took in ended] == [took.epochs for took in apart]
+    assert len({took.epochs for took in ended}) > 2
     assert difference(single, stack) < 1e-4
     assert [list(figures(module)) for module in stack] == [list(figures(module)) for module in single]
 
@@ -208,7 +208,7 @@ def test_a_student_that_diverges_is_named_and_the_others_go_on(stripes, at):
     *others, diverged = together(with_one, stripes, max_epochs=epochs)
     assert isinstance(diverged, Diverged)
     assert str(diverged).startswith("arm3: the training diverged")
-    assert [count for count, _ in others] == [epochs] * 3
+    assert [took.epochs for took in others] == [epochs] * 3
     assert difference(without, with_one[:3]) < 1e-6
 
 
