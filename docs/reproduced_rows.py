@@ -48,9 +48,10 @@ def config_of(name: str) -> dict[str, Any]:
 def recipe_of(name: str) -> str:
     """Return a hash of all of an experiment's config that its numbers depend on, seeds apart.
 
-    What is not set is left out: a new key that does nothing by default makes no other recipe.
+    What is not set is left out: a new key that does nothing by default makes no other recipe. So is where the data lie.
     """
-    return short_hash(_set({key: value for key, value in config_of(name).items() if key not in NO_RECIPE}))
+    config = {key: value for key, value in config_of(name).items() if key not in NO_RECIPE}
+    return short_hash(_set(config | {"data": {**config["data"], "root": None}}))
 
 
 def _set(node: Any) -> Any:

@@ -101,6 +101,15 @@ def test_rows_of_another_recipe_are_left_out_and_a_key_that_holds_nothing_makes_
     assert reproduced_rows.reproduced("dark_knowledge") is None
 
 
+def test_where_the_data_lie_makes_no_other_recipe(reproduced_rows, monkeypatch):
+    recipes = []
+    for folder in ("data", "/elsewhere"):
+        monkeypatch.setenv("KDLAB_DATA_DIR", folder)
+        assert reproduced_rows.config_of("cifar10_compression")["data"]["root"] == f"{folder}/cifar10_jpeg"
+        recipes.append(reproduced_rows.recipe_of("cifar10_compression"))
+    assert recipes[0] == recipes[1]
+
+
 def test_a_real_reproduction_goes_on_and_adds_its_seeds_to_those_that_are_there(
     reproduce, reproduced, reproduced_rows, tmp_path, monkeypatch
 ):
