@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import StrMethodFormatter
 
 from kdlab.claims.statistics import mean_interval
 from kdlab.report.figures.drawing import described, in_style, png, sheet
@@ -69,6 +70,7 @@ def save_grid(lines: Sequence[Mapping[str, str]], grid: Mapping[str, Any], path:
     panel.set(xlabel=grid["key"], ylabel=metric_of(grid), xscale="log")
     if grid["metric"] in ("excess_risk", "nll", "error_rate"):
         panel.set_yscale("log")
+        panel.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))  # the style writes no formulas
     ticks = sorted({it for values in points.values() for it in values})
     panel.set_xticks(ticks, [f"{it:g}" for it in ticks])
     panel.minorticks_off()

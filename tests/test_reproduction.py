@@ -3,6 +3,7 @@
 import csv
 import importlib
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -99,6 +100,18 @@ def test_rows_of_another_recipe_are_left_out_and_a_key_that_holds_nothing_makes_
     assert reproduced_rows.reproduced("dark_knowledge")
     monkeypatch.setattr(reproduced_rows, "config_of", lambda name: config | {"teacher": {"max_epochs": 1}})
     assert reproduced_rows.reproduced("dark_knowledge") is None
+
+
+def test_the_labels_of_a_grids_axes_are_numbers(scripts, monkeypatch, tmp_path):
+    figures, drawn = sys.modules["reproduced_figures"], []
+    monkeypatch.setattr(figures, "png", lambda figure: drawn.append(figure) or b"")
+    lines = [{"arm": "a", "at": at, "value": value} for at, value in (("50", "0.1"), ("500", "1e-5"))]
+    figures.save_grid(lines, {"key": "data.train_samples", "metric": "excess_risk"}, tmp_path / "grid.png")
+    (panel,) = drawn[0].axes
+    drawn[0].draw_without_rendering()
+    labels = [label.get_text() for axis in (panel.xaxis, panel.yaxis) for label in axis.get_majorticklabels()]
+    assert {"50", "500", "0.1", "0.001"} <= {*labels}
+    assert not any("$" in label for label in labels)
 
 
 def test_where_the_data_lie_makes_no_other_recipe(reproduced_rows, monkeypatch):
