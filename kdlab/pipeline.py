@@ -134,7 +134,9 @@ def context_of(experiment: Experiment, folder: Path, began: float, sweep: Path |
     """Return what all fits of a run share; its data are loaded."""
     trainer = experiment.trainer
     devices = hardware.choose(trainer.accelerator, trainer.precision, trainer.devices, trainer.deterministic)
-    return Context(experiment.data, devices, folder, _store(experiment.store, began), sweep, trainer.stack)
+    measured_on = splits_of(experiment.evaluation, experiment.recipes.values(), experiment.data)
+    store = _store(experiment.store, began)
+    return Context(experiment.data, devices, folder, store, sweep, trainer.stack, measured_on)
 
 
 def _store(settings: StoreSettings, began: float) -> Store | None:
@@ -189,9 +191,8 @@ def _obtained(
     """
     trained: dict[str, Trained] = {}
     failed: dict[str, str] = {}
-    measured_on = splits_of(experiment.evaluation, experiment.recipes.values(), context.data)
     for names in generations(experiment.recipes):
-        found, not_found = obtain([plans[name] for name in names], context, trained, measured_on=measured_on)
+        found, not_found = obtain([plans[name] for name in names], context, trained)
         trained |= found
         failed |= not_found
     context.forget_teachers()

@@ -9,10 +9,10 @@ from typing import Any, Self
 import torch
 from lightning import LightningDataModule
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, DistributedSampler, Sampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
 from kdlab.data.held_out import class_indices, split_ids, without_classes
-from kdlab.data.samples import Batch, Orders, Samples, Subset, as_fetched
+from kdlab.data.samples import Batch, Samples, Subset, as_fetched
 from kdlab.errors import DataError
 from kdlab.hashing import derive, short_hash
 from kdlab.limits import integer, is_integer, is_part, memory
@@ -96,7 +96,6 @@ class ClassificationData(LightningDataModule, ABC):
         self.fallback = fallback
         self.augment: nn.Module = nn.Identity()
         self.order_seed = 0
-        self.order_seeds: Sequence[int] = ()
         self._loaded = False
 
     @abstractmethod
@@ -163,12 +162,6 @@ class ClassificationData(LightningDataModule, ABC):
         view.batch_size = batch_size or self.batch_size
         return view
 
-    def for_stack(self, order_seeds: Sequence[int]) -> Self:
-        """Return a view like this one for several students at once, each with the order of its own seed."""
-        view = copy.copy(self)
-        view.order_seeds = order_seeds if len(set(order_seeds)) > 1 else ()
-        return view
-
     @property
     def train_ids(self) -> Tensor:
         """The ids of the training samples of classes that are not held out: a student's transfer set."""
@@ -186,10 +179,14 @@ class ClassificationData(LightningDataModule, ABC):
         """
         if name in ("test", "official"):
             return self.test if name == "test" else self.train
-        ids = self._train_ids if name == "train" else self._val_ids
+        ids = self.ids(name)
         if len(ids) == len(self.train.labels):  # a copy of what may be mapped from disk is not needed
             return self.train
         return Samples(self.train.inputs[ids], self.train.labels[ids])
+
+    def ids(self, name: str) -> Tensor:
+        """Return the ids of the samples, of all classes, of `train` or `val`."""
+        return self._train_ids if name == "train" else self._val_ids
 
     def split_key(self, name: str) -> str:
         """Return a hash that tells a split's samples from others; `official` is all that training has."""
@@ -244,8 +241,7 @@ class ClassificationData(LightningDataModule, ABC):
 
     @property
     def _samples_per_fetch(self) -> int:
-        floats = math.prod(self.input_shape) * max(1, len(self.order_seeds))
-        return max(1, min(SAMPLES_PER_FETCH, BYTES_PER_FETCH // (4 * floats)))
+        return samples_per_fetch(math.prod(self.input_shape))
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Return the training samples in an order that is a function of (order_seed, epoch).
@@ -256,24 +252,19 @@ class ClassificationData(LightningDataModule, ABC):
         """
         subset = Subset(self.train, self.train_ids.repeat(self.passes_per_epoch))
         rank = self.trainer.global_rank if self.trainer else 0
-        orders: list[DistributedSampler[Batch]] = [
-            DistributedSampler(subset, num_replicas=self._world_size, rank=rank, seed=seed)
-            for seed in self.order_seeds or [self.order_seed]
-        ]
+        order: Any = DistributedSampler(subset, num_replicas=self._world_size, rank=rank, seed=self.order_seed)
         fetched = self._batch_per_device * max(1, self._samples_per_fetch // self._batch_per_device)
-        return _loader(subset, fetched, Orders(orders) if self.order_seeds else orders[0])
+        return loader(subset, fetched, order)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return the validation samples of all classes in a fixed order; none if `val_size` is 0."""
-        return _loader(Subset(self.train, self._val_ids), self.inference_size)
+        return loader(Subset(self.train, self._val_ids), self.inference_size)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch | list[Batch]:
         """Scale the fetched samples on the device; in training, augment them first and cut them into batches."""
         if self.trainer is None or not self.trainer.training:
             return batch._replace(inputs=self.scale(batch.inputs))
-        flat = batch.inputs.flatten(0, batch.ids.ndim - 1)  # (B, …) whether or not students have batches of their own
-        inputs = self.scale(self._augmented(flat)).unflatten(0, batch.ids.shape)
-        return batch._replace(inputs=inputs).cut(self._batch_per_device)
+        return batch._replace(inputs=self.scale(self._augmented(batch.inputs))).cut(self._batch_per_device)
 
     def _augmented(self, inputs: Tensor) -> Tensor:
         """Augment with a separate random stream, so that arms see the same images whatever else they draw."""
@@ -293,7 +284,13 @@ def _order_problems(passes: int, samples: int) -> list[str]:
     return memory("passes_per_epoch", passes, ORDER_BYTES * samples * passes, "the order of an epoch")
 
 
-def _loader(subset: Subset, fetched: int, order: Sampler[Any] | None = None) -> DataLoader[Batch]:
+def samples_per_fetch(numbers: int) -> int:
+    """Return how many samples are fetched at once, given the numbers of one."""
+    return max(1, min(SAMPLES_PER_FETCH, BYTES_PER_FETCH // (4 * numbers)))
+
+
+def loader(subset: Dataset[Batch], fetched: int, order: Sampler[Any] | None = None) -> DataLoader[Batch]:
+    """Return a loader that fetches so many samples at once, in an order, or else as they are."""
     # An iterator draws a seed when it is made, which a resumed fit does at other moments. A separate generator keeps
     # all other random numbers the same.
     return DataLoader(subset, batch_size=fetched, sampler=order, collate_fn=as_fetched, generator=torch.Generator())

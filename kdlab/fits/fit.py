@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from lightning import Callback, LightningModule, Trainer
+from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.multiprocessing.spawn import ProcessRaisedException
 
 from kdlab.data import ClassificationData
+from kdlab.data.own_batches import OwnBatches
 from kdlab.errors import Diverged
 from kdlab.fits.callbacks import BestEpoch, CheckpointEachEpoch, Quiet, SeedEachEpoch, ignore_warnings
 from kdlab.fits.logits import logits_of
@@ -86,7 +87,7 @@ def fit(
 
 
 def run(
-    name: str, trainer: Trainer, module: LightningModule, data: ClassificationData, each_epoch: CheckpointEachEpoch
+    name: str, trainer: Trainer, module: LightningModule, data: LightningDataModule, each_epoch: CheckpointEachEpoch
 ) -> float:
     """Train from the checkpoint, if there is one; return the seconds that it took in all.
 
@@ -166,7 +167,11 @@ def stops_named(name: str) -> Iterator[None]:
 
 
 def trainer_for(
-    data: ClassificationData, max_epochs: int, callbacks: Sequence[Callback], hardware: Hardware, board: Path | None
+    data: ClassificationData | OwnBatches,
+    max_epochs: int,
+    callbacks: Sequence[Callback],
+    hardware: Hardware,
+    board: Path | None,
 ) -> Trainer:
     """Return Lightning's trainer for one fit or one stack; with a `board` it writes TensorBoard files there."""
     return Trainer(

@@ -4,6 +4,7 @@ A stack's students are asked together when they are trained (`kdlab.fits.obtain`
 its own students answered (`kdlab.measure.networks`).
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -26,14 +27,25 @@ def are_kept(fit: Trained, split: str, context: Context) -> bool:
     return fit.record.stack > 1 and _bytes(split, context) <= KEPT_BYTES
 
 
-def logits_of_all(fits: Sequence[Trained], splits: Sequence[str], context: Context) -> dict[str, dict[str, Tensor]]:
+def logits_of_all(fits: Sequence[tuple[Trained, Context]]) -> dict[str, dict[str, Tensor]]:
     """Return the logits of several networks that are to be kept, by the fit's key and that of the samples.
 
-    Inputs are read, moved and scaled once for all. Each network gets the batches that it would get alone, so that its
-    logits are the same, bit for bit.
+    Inputs of one context are read, moved and scaled once for all its fits. Each network gets the batches that it would
+    get alone, so that its logits are the same, bit for bit.
     """
+    of_context: dict[int, list[Trained]] = defaultdict(list)
+    for fit, context in fits:
+        of_context[id(context)].append(fit)
+    contexts = {id(context): context for _, context in fits}
+    found: dict[str, dict[str, Tensor]] = {}
+    for which, own in of_context.items():
+        found |= _of_one_context(own, contexts[which])
+    return found
+
+
+def _of_one_context(fits: Sequence[Trained], context: Context) -> dict[str, dict[str, Tensor]]:
     found: dict[str, dict[str, Tensor]] = {fit.record.key: {} for fit in fits}
-    for split in splits:
+    for split in context.measured_on:
         asked = [fit for fit in fits if context.store and are_kept(fit, split, context)]
         at_once = max(1, HELD_BYTES // max(1, _bytes(split, context)))
         for start in range(0, len(asked), at_once):

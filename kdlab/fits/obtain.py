@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def obtain(
-    plans: Sequence[Plan], context: Context, earlier: Mapping[str, Trained], *, measured_on: Sequence[str] = ()
+    plans: Sequence[Plan], context: Context, earlier: Mapping[str, Trained]
 ) -> tuple[dict[str, Trained], dict[str, str]]:
     """Return the planned fits of a run by name, with their weights in its folder; and why others failed.
 
@@ -38,7 +37,6 @@ def obtain(
         plans: of fits whose teachers are in `earlier`, unless they failed.
         context: what all fits of the run share.
         earlier: the finished fits by name.
-        measured_on: see `obtain_all`.
 
     Raises:
         DiskFull: when there is no room for a file.
@@ -46,7 +44,7 @@ def obtain(
     """
     found: dict[str, Trained] = {}
     failed: dict[str, str] = {}
-    results = obtain_all([Task(plan, earlier) for plan in plans], context, measured_on=measured_on)
+    results = obtain_all([Task(plan, earlier, context) for plan in plans])
     for plan, result in zip(plans, results, strict=True):
         if isinstance(result, Trained):
             with stage(plan.name):
@@ -57,9 +55,7 @@ def obtain(
     return found, failed
 
 
-def obtain_all(
-    tasks: Sequence[Task], context: Context, *, measured_on: Sequence[str] = (), of_one_shape: bool = False
-) -> list[Trained | str]:
+def obtain_all(tasks: Sequence[Task], *, of_one_shape: bool = False) -> list[Trained | str]:
     """Return each fit, loaded, reused, or trained and then kept; or why it failed.
 
     Fits that are to be trained and are of one shape are trained at once, and on a CPU others side by side
@@ -67,9 +63,7 @@ def obtain_all(
     teacher failed.
 
     Args:
-        tasks: the fits.
-        context: what they share.
-        measured_on: the splits for which the logits of a stack's students are kept, for the runs that measure them.
+        tasks: the fits; of several runs, with one store and hardware, where their contexts are several.
         of_one_shape: whether they are known to be of one shape, and few enough to be trained at once.
 
     Raises:
@@ -83,20 +77,23 @@ def obtain_all(
             results[id(task)] = f"{task.plan.name}: not trained, since {lost[0]} failed"
         else:
             distinct.setdefault(task.plan.key, task)
-    for together in _trained_together(distinct, context, of_one_shape):
-        for task, result in zip(together, _obtain_stack(together, context, measured_on), strict=True):
+    for together in _trained_together(distinct, of_one_shape):
+        for task, result in zip(together, _obtain_stack(together), strict=True):
             results[id(task)] = result
-    for company in _companies([task for task in distinct.values() if id(task) not in results], context):
-        for task, result in zip(company, _obtain_side_by_side(company, context), strict=True):
+    for company in _companies([task for task in distinct.values() if id(task) not in results]):
+        for task, result in zip(company, _obtain_side_by_side(company), strict=True):
             results[id(task)] = result
-    return [results[id(task)] if id(task) in results else _obtain_one(task, context) for task in tasks]
+    return [results[id(task)] if id(task) in results else _obtain_one(task) for task in tasks]
 
 
-def _trained_together(tasks: Mapping[str, Task], context: Context, of_one_shape: bool) -> Iterator[list[Task]]:
+def _trained_together(tasks: Mapping[str, Task], of_one_shape: bool) -> Iterator[list[Task]]:
     """Yield the tasks, given by their keys, that are to be trained in one stack.
 
     A stack that was cut off goes on in the company that it had, so that it ends with the same weights, bit for bit.
     """
+    if not tasks:
+        return
+    context = next(iter(tasks.values())).context
     new = {key: task for key, task in tasks.items() if not (context.store and context.store.has(key))}
     for keys in interrupted_stacks(context.store) if context.store else ():
         if new.keys() & keys and tasks.keys() >= set(keys):
@@ -108,54 +105,57 @@ def _trained_together(tasks: Mapping[str, Task], context: Context, of_one_shape:
             yield [of_plan[id(plan)] for plan in group]
 
 
-def _companies(tasks: Sequence[Task], context: Context) -> Iterator[list[Task]]:
+def _companies(tasks: Sequence[Task]) -> Iterator[list[Task]]:
     """Yield the tasks that are to be trained side by side.
 
     Who keeps whom company depends on the tasks alone, so that it is the same after an interruption.
     """
     of_plan = {id(task.plan): task for task in tasks}
-    for group in companies([task.plan for task in tasks], context):
-        new = [plan for plan in group if not (context.store and context.store.has(plan.key))]
+    for group in companies([task.plan for task in tasks], tasks[0].context) if tasks else ():
+        store = of_plan[id(group[0])].context.store
+        new = [plan for plan in group if not (store and store.has(plan.key))]
         if len(new) > 1 and have_room(new):
             yield [of_plan[id(plan)] for plan in new]
 
 
-def _obtain_side_by_side(tasks: Sequence[Task], context: Context) -> list[Trained | str]:
+def _obtain_side_by_side(tasks: Sequence[Task]) -> list[Trained | str]:
     """Return fits that are trained at the same time, each in a process that leaves it in the store.
 
     Where a process is killed, or meets what fails the run, its fit goes on here.
     """
     log.info("%s: trained side by side, each with one thread", ", ".join(task.plan.name for task in tasks))
     with ExitStack() as ending:
+        context = tasks[0].context
         if context.store is None:  # below the run's folder, where an interruption may leave it; `board` knows no sweep
             scratch = ending.enter_context(TemporaryDirectory(prefix=".store-", dir=context.folder))
             context = replace(context, store=Store(Path(scratch)), sweep=None)
+            tasks = [task._replace(context=context) for task in tasks]
         for task in tasks:
             with suppress(Exception):  # the fit itself meets it, and says so
-                prepare(task, context)
-        said = side_by_side(partial(_reused_or_failed, context=context), tasks)
+                prepare(task)
+        said = side_by_side(_reused_or_failed, tasks)
         with at_most(1):
             return [
-                how if isinstance(how, str) else _obtain_one(task, context, reused=how)
+                how if isinstance(how, str) else _obtain_one(task, reused=how)
                 for task, how in zip(tasks, said, strict=True)
             ]
 
 
-def _reused_or_failed(task: Task, context: Context) -> bool | str | None:
+def _reused_or_failed(task: Task) -> bool | str | None:
     """Obtain a fit; return whether it was reused, why it failed, or None for what is told where the run is."""
     try:
-        result = _obtain_one(task, context)
+        result = _obtain_one(task)
     except KdlabError:
         return None
     return result.record.reused if isinstance(result, Trained) else result
 
 
-def _obtain_one(task: Task, context: Context, *, reused: bool | None = None) -> Trained | str:
+def _obtain_one(task: Task, *, reused: bool | None = None) -> Trained | str:
     """Return a fit, or why it failed; `reused` is given for one that another process has obtained."""
-    plan = task.plan
+    plan, context = task.plan, task.context
     try:
         with stage(plan.name), context.locked(plan.key, plan.name):
-            return _reused(plan, context, reused) or _kept(plan, train(task, context), context)
+            return _reused(plan, context, reused) or _kept(plan, train(task), context)
     except Diverged as error:
         return str(error)
     except KdlabError:
@@ -165,27 +165,30 @@ def _obtain_one(task: Task, context: Context, *, reused: bool | None = None) -> 
         return f"{plan.name}: failed by {type(error).__name__}: {error}"
 
 
-def _obtain_stack(tasks: Sequence[Task], context: Context, measured_on: Sequence[str]) -> list[Trained | str]:
+def _obtain_stack(tasks: Sequence[Task]) -> list[Trained | str]:
     """Return fits of one shape, trained at once; one by one where the stack fails for a reason of its own."""
     try:
-        with stage("stack"), _all_locked(tasks, context):
-            goes_on = context.store and context.store.is_cut_off(_key_of(tasks))
-            results: list[Trained | str | None] = [None if goes_on else _reused(task.plan, context) for task in tasks]
+        with stage("stack"), _all_locked(tasks):
+            store = tasks[0].context.store
+            goes_on = store and store.is_cut_off(_key_of(tasks))
+            results: list[Trained | str | None] = [
+                None if goes_on else _reused(task.plan, task.context) for task in tasks
+            ]
             missing = [index for index, result in enumerate(results) if result is None]
             if len(missing) > 1:
-                new = _trained_at_once([tasks[index] for index in missing], context, measured_on)
+                new = _trained_at_once([tasks[index] for index in missing])
                 for index, result in zip(missing, new, strict=True):
                     results[index] = result
     except torch.OutOfMemoryError:
         half = len(tasks) // 2
         log.info("a stack of %d fits does not fit into memory: two halves", len(tasks))
-        return [result for part in (tasks[:half], tasks[half:]) for result in _obtain_stack(part, context, measured_on)]
+        return [result for part in (tasks[:half], tasks[half:]) for result in _obtain_stack(part)]
     except KdlabError:
         raise
     except Exception:
         log.exception("the stack of %d fits failed; they are trained one by one", len(tasks))
         results = [None] * len(tasks)
-    return [result or _obtain_one(task, context) for task, result in zip(tasks, results, strict=True)]
+    return [result or _obtain_one(task) for task, result in zip(tasks, results, strict=True)]
 
 
 def _key_of(tasks: Sequence[Task]) -> str:
@@ -193,20 +196,22 @@ def _key_of(tasks: Sequence[Task]) -> str:
 
 
 @contextmanager
-def _all_locked(tasks: Sequence[Task], context: Context) -> Iterator[None]:
+def _all_locked(tasks: Sequence[Task]) -> Iterator[None]:
     with ExitStack() as locks:
         for task in sorted(tasks, key=lambda task: task.plan.key):  # all processes lock in one order
-            locks.enter_context(context.locked(task.plan.key, task.plan.name))
+            locks.enter_context(task.context.locked(task.plan.key, task.plan.name))
         yield
 
 
-def _trained_at_once(tasks: Sequence[Task], context: Context, measured_on: Sequence[str]) -> list[Trained | str]:
-    key = _key_of(tasks)
+def _trained_at_once(tasks: Sequence[Task]) -> list[Trained | str]:
+    context, key = tasks[0].context, _key_of(tasks)
     with context.locked(key, "the stack"):
-        ended = train_stack(tasks, context)
-        logits = logits_of_all([end for end in ended if isinstance(end, Trained)], measured_on, context)
+        ended = train_stack(tasks)
+        logits = logits_of_all(
+            [(end, task.context) for task, end in zip(tasks, ended, strict=True) if isinstance(end, Trained)]
+        )
         results: list[Trained | str] = [
-            str(end) if isinstance(end, Diverged) else _kept(task.plan, end, context, logits.get(task.plan.key))
+            str(end) if isinstance(end, Diverged) else _kept(task.plan, end, task.context, logits.get(task.plan.key))
             for task, end in zip(tasks, ended, strict=True)
         ]
         if context.store:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kdlab.data import ClassificationData
+from kdlab.data.own_batches import of_stack
 from kdlab.errors import Diverged
 from kdlab.fits.callbacks import CheckpointEachEpoch, Quiet, SeedEachEpoch
 from kdlab.fits.fit import Took, check_finite, run, stops_named, trainer_for
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 def fit_stack(
     names: Sequence[str],
     students: Sequence[TrainedNetwork],
-    data: ClassificationData,
+    views: Sequence[ClassificationData],
     *,
     max_epochs: int,
     hardware: Hardware,
@@ -34,7 +35,7 @@ def fit_stack(
     Args:
         names: of the fits, for messages.
         students: as each would be trained alone.
-        data: the stack's view of the data.
+        views: of the data, one for each student.
         max_epochs: the most epochs.
         hardware: where to train.
         patience: as of a single fit.
@@ -44,6 +45,7 @@ def fit_stack(
         KeyboardInterrupt: on Ctrl-C.
     """
     name = f"{len(students)} students"
+    data = of_stack(views)
     module, each_epoch = Stacked(students, patience=patience), CheckpointEachEpoch(checkpoint)
     callbacks = [Quiet(), SeedEachEpoch(data.order_seed), FitProgress(name), each_epoch]
     trainer = trainer_for(data, max_epochs, callbacks, hardware, board=None)
@@ -51,7 +53,7 @@ def fit_stack(
     data.trainer = None
     took = Took(trainer.current_epoch, seconds, each_epoch.threads)
     return [
-        _ended(student_name, student, module, index, data, hardware, took)
+        _ended(student_name, student, module, index, views[index], hardware, took)
         for index, (student_name, student) in enumerate(zip(names, students, strict=True))
     ]
 

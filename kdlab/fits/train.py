@@ -27,24 +27,25 @@ log = logging.getLogger(__name__)
 
 
 class Task(NamedTuple):
-    """A fit to be had, and the finished fits by name, its teachers among them."""
+    """A fit to be had, the finished fits by name, its teachers among them, and what the fits of its run share."""
 
     plan: Plan
     earlier: Mapping[str, Trained]
+    context: Context
 
 
-def train(task: Task, context: Context) -> Trained:
+def train(task: Task) -> Trained:
     """Train one fit alone; an interrupted one goes on.
 
     Raises:
         Diverged: when its loss, its weights or its logits are not finite.
     """
-    plan, store = task.plan, context.store
+    plan, context, store = task.plan, task.context, task.context.store
     log.info("%s: training on %d samples, content key %s", plan.name, len(plan.data.train_ids), plan.key)
     log.info("%s: minimizes %s", plan.name, equation_of(plan.recipe))
     resume = store.checkpoint(plan.key) if store else None
     board, goes_on = context.board(plan.name, plan.key), resume is not None and resume.exists()
-    module = _module(task, context)
+    module = _module(task)
     try:
         took = fit(
             plan.name,
@@ -68,28 +69,28 @@ def train(task: Task, context: Context) -> Trained:
     return trained(plan, module.curve, took, reused=False)
 
 
-def train_stack(tasks: Sequence[Task], context: Context) -> list[Trained | Diverged]:
-    """Train fits of one shape at once; return each, or why it diverged."""
-    plans = [task.plan for task in tasks]
+def train_stack(tasks: Sequence[Task]) -> list[Trained | Diverged]:
+    """Train fits of one shape, with one store and hardware, at once; return each, or why it diverged."""
+    plans, context = [task.plan for task in tasks], tasks[0].context
     log.info("%d fits are trained as one stack, on %d samples: %s", len(plans), len(plans[0].data.train_ids),
              ", ".join(f"{plan.name} {plan.key}" for plan in plans))  # fmt: skip
-    modules = [_module(task, context) for task in tasks]
+    modules = [_module(task) for task in tasks]
     ended = fit_stack(
         [plan.name for plan in plans],
         modules,
-        plans[0].data.for_stack([plan.data.order_seed for plan in plans]),
+        [plan.data for plan in plans],
         max_epochs=plans[0].recipe.max_epochs,
         patience=plans[0].recipe.patience,
         hardware=context.hardware,
         checkpoint=_checkpoint(plans, context.store),
     )
     results: list[Trained | Diverged] = []
-    for plan, module, end in zip(plans, modules, ended, strict=True):
+    for task, module, end in zip(tasks, modules, ended, strict=True):
         if isinstance(end, Diverged):
             results.append(end)
             continue
-        replay(module.curve, context.board(plan.name, plan.key))
-        results.append(trained(plan, module.curve, end, reused=False, stack=len(plans)))
+        replay(module.curve, task.context.board(task.plan.name, task.plan.key))
+        results.append(trained(task.plan, module.curve, end, reused=False, stack=len(plans)))
     return results
 
 
@@ -103,7 +104,7 @@ def _checkpoint(plans: Sequence[Plan], store: Store | None) -> Path | None:
     return checkpoint
 
 
-def _module(task: Task, context: Context) -> TrainedNetwork:
+def _module(task: Task) -> TrainedNetwork:
     """Build what is trained: a teacher, or a student with its loss and the targets that its recipe names."""
     plan = task.plan
     asked = plan.recipe.optimizer
@@ -121,25 +122,25 @@ def _module(task: Task, context: Context) -> TrainedNetwork:
     return Distilled(
         plan.net,
         loss=loss_of(plan.recipe),
-        teacher=_teacher(task, plan.recipe, context),
+        teacher=_teacher(task, plan.recipe),
         soft=plan.recipe.learns_from.soft,
         **steps,
     )
 
 
-def prepare(task: Task, context: Context) -> None:
+def prepare(task: Task) -> None:
     """Have at hand what a student's teacher says, for all processes that are forked from this one."""
     if isinstance(task.plan.recipe, StudentRecipe):
-        _source(task, task.plan.recipe, context)
+        _source(task, task.plan.recipe)
 
 
-def _teacher(task: Task, recipe: StudentRecipe, context: Context) -> Teacher | None:
+def _teacher(task: Task, recipe: StudentRecipe) -> Teacher | None:
     """Return a student's teacher, under the control that its recipe names; None for the labels."""
-    teacher = _source(task, recipe, context)
+    teacher = _source(task, recipe)
     return _controlled(teacher, recipe, task.plan) if teacher and recipe.control else teacher
 
 
-def _source(task: Task, recipe: StudentRecipe, context: Context) -> Teacher | None:
+def _source(task: Task, recipe: StudentRecipe) -> Teacher | None:
     """Return the source of a student's targets: its teacher, or the data's Bayes rule; None for the labels.
 
     Its logits are looked up where the inputs never change, and computed for each batch where they are augmented.
@@ -147,9 +148,9 @@ def _source(task: Task, recipe: StudentRecipe, context: Context) -> Teacher | No
     live = not isinstance(task.plan.data.augment, nn.Identity)
     match recipe.learns_from.source:
         case "teacher":
-            return context.teacher(task.earlier[recipe.teacher[0]], live=live)
+            return task.context.teacher(task.earlier[recipe.teacher[0]], live=live)
         case "bayes":
-            return context.bayes_teacher(live=live)
+            return task.context.bayes_teacher(live=live)
         case "labels":
             return None
 

@@ -43,7 +43,6 @@ class Stacked(LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.size = len(students)
-        self._own_batches = False  # whether each student has a batch of its own
         self.net = stacked([student.net for student in students])
         self.losses = StackedLosses(students)
         self.make_optimizers = [student.make_optimizer for student in students]
@@ -56,9 +55,9 @@ class Stacked(LightningModule):
         self.best_accuracies = [-1.0] * self.size
         self.best: dict[str, Tensor] = {}
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return the logits (S, B, C) of all students for inputs (B, …), or (S, B, …) for their own."""
-        return at_least_float32(outputs(self.net, inputs, own=self._own_batches))
+    def forward(self, batch: Batch) -> Tensor:
+        """Return the logits (S, B, C) of all students for a batch of all, or for their own batches."""
+        return at_least_float32(outputs(self.net, batch.inputs, own=batch.ids.ndim == 2))
 
     def configure_optimizers(self) -> Any:
         """Build one optimizer over the slices of the stacked weights; students with the same numbers share a group."""
@@ -91,8 +90,7 @@ class Stacked(LightningModule):
         """Take one optimizer step for each batch, and add its losses to the epoch's sums."""
         optimizer, schedule = self.optimizers(), self.lr_schedulers()
         for batch in batches:
-            self._own_batches = batch.ids.ndim == 2
-            logits = self(batch.inputs)
+            logits = self(batch)
             if self.losses.scheduled:
                 self.losses.tell(progress(self))
             with full_precision(self.device):
@@ -107,7 +105,6 @@ class Stacked(LightningModule):
             schedule.step()  # type: ignore[union-attr]
             torch.clear_autocast_cache()
             self._sums.add(means | {"accuracy": right}, batch.labels.shape[-1])
-        self._own_batches = False
 
     def _hand_out_gradients(self) -> None:
         """Give each slice its part of the gradient, once: backward adds to the same tensors in every step."""
@@ -166,13 +163,13 @@ class Stacked(LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add up cross-entropy, right answers and samples, separately for seen and unseen classes, in float32."""
         with full_precision(self.device):
-            logits = self(batch.inputs)
+            logits = self(batch)
             labels = batch.labels.expand(self.size, -1)  # (S, B)
             loss = cross_entropies(logits, labels)
             right = (logits.argmax(dim=-1) == labels).float()
             unseen = torch.isin(batch.labels, self._held_out).float()
             figures = torch.stack([loss.float(), right, torch.ones_like(right)], dim=2)  # (S, B, 3)
-            self._val += torch.stack([1 - unseen, unseen]) @ figures  # (2, B) @ (S, B, 3)
+            self._val += torch.stack([1 - unseen, unseen], dim=-2) @ figures  # (2, B), or (S, 2, B), @ (S, B, 3)
 
     def on_validation_epoch_end(self) -> None:
         """Note validation loss and accuracy of each student, and whether it goes on."""

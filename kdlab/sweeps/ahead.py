@@ -18,35 +18,33 @@ from kdlab.fits.plan import Plan, plan_fits
 from kdlab.fits.stackable import stacks
 from kdlab.fits.train import Task
 from kdlab.fits.trained import Trained
-from kdlab.measure.networks import splits_of
 from kdlab.pipeline import context_of, with_data
 
 
 class _Fit(NamedTuple):
-    """One of the distinct fits of many points, and the fits of the same point by name, its teachers among them."""
+    """One of the distinct fits of many points, all fits of its point by name, and what these share."""
 
     plan: Plan
     of_point: dict[str, Plan]
+    context: Context
 
 
 @dataclass
 class _Work:
-    """What many points have in common that name one data set, device and store.
+    """What many points have in common that name one device and store.
 
-    `fits` are their distinct fits by generation and key, `measured_on` the splits on which the points measure them,
-    `had` the teachers that were found or trained.
+    `fits` are their distinct fits by generation and key, `had` the teachers that were found or trained.
     """
 
-    context: Context
     fits: dict[int, dict[str, _Fit]] = field(default_factory=lambda: defaultdict(dict))
-    measured_on: dict[str, None] = field(default_factory=dict)
     had: dict[str, Trained] = field(default_factory=dict)
 
     def of_share(self, share: int, shares: int) -> list[list[_Fit]]:
         """Return a share of each stack, in an order in which students follow their teachers."""
         found = []
         for _, fits in sorted(self.fits.items()):
-            for group in stacks([fit.plan for fit in fits.values()], self.context):
+            context = next(iter(fits.values())).context
+            for group in stacks([fit.plan for fit in fits.values()], context):
                 mine = group[len(group) * share // shares : len(group) * (share + 1) // shares]
                 found += [[fits[plan.key] for plan in mine]] if len(group) > 1 else []
         return found
@@ -81,29 +79,27 @@ def train_ahead(
     for work, groups in parts:
         for fits in groups:
             tasks = [task for fit in fits if (task := _task(fit, work))]
-            _obtained(tasks, work.context, measured_on=list(work.measured_on), of_one_shape=True)
+            _obtained(tasks, of_one_shape=True)
             done += len(fits)
             tell(done, count)
-        work.context.forget_teachers()
 
 
 def _planned(configs: Iterable[ComposedConfig], sweep: Path, began: float) -> Iterable[_Work]:
-    """Return the work of the points, for each data set, device and store that they name."""
-    found: dict[str, _Work] = {}
+    """Return the work of the points, for each device and store that they name."""
+    found: dict[str, _Work] = defaultdict(_Work)
+    contexts: dict[str, Context] = {}
     for config in configs:
         try:
             experiment = with_data(config, sweep, began)
-            place = repr((experiment.config["data"], experiment.trainer, experiment.store))
-            if place not in found:
-                found[place] = _Work(context_of(experiment, sweep, began, sweep))
-            work, recipes = found[place], experiment.recipes
-            plans = plan_fits(recipes, work.context)
+            place = repr((experiment.trainer, experiment.store))
+            context = context_of(experiment, sweep, began, sweep)
+            context = contexts.setdefault(repr((place, experiment.config["data"], context.measured_on)), context)
+            plans = plan_fits(experiment.recipes, context)
         except KdlabError:  # the point itself will say so
             continue
-        work.measured_on |= dict.fromkeys(splits_of(experiment.evaluation, recipes.values(), experiment.data))
-        for number, names in enumerate(generations(recipes)):
+        for number, names in enumerate(generations(experiment.recipes)):
             for name in names:
-                work.fits[number].setdefault(plans[name].key, _Fit(plans[name], plans))
+                found[place].fits[number].setdefault(plans[name].key, _Fit(plans[name], plans, context))
     return found.values()
 
 
@@ -113,18 +109,18 @@ def _task(fit: _Fit, work: _Work) -> Task | None:
     for name in fit.plan.recipe.needs:
         plan = fit.of_point[name]
         if plan.key not in work.had:
-            task = _task(_Fit(plan, fit.of_point), work)
-            (result,) = _obtained([task], work.context) if task else (None,)
+            task = _task(fit._replace(plan=plan), work)
+            (result,) = _obtained([task]) if task else (None,)
             if not isinstance(result, Trained):
                 return None
             work.had[plan.key] = result
         earlier[name] = work.had[plan.key]
-    return Task(fit.plan, earlier)
+    return Task(fit.plan, earlier, fit.context)
 
 
-def _obtained(tasks: list[Task], context: Context, **how: Any) -> list[Trained | str]:
-    results = obtain_all(tasks, context, **how)
-    for result in results:
+def _obtained(tasks: list[Task], **how: Any) -> list[Trained | str]:
+    results = obtain_all(tasks, **how)
+    for task, result in zip(tasks, results, strict=True):
         if isinstance(result, Trained) and not result.record.reused:
-            context.mark_ahead(result.record.key)
+            task.context.mark_ahead(result.record.key)
     return results

@@ -79,17 +79,31 @@ def students(kind: str = "mlp", optimizer: str = "sgd", only: Sequence[int] = ra
     return [made[index](index) for index in only]
 
 
+def drawn(data: ClassificationData, *, sample: int, split: int) -> ClassificationData:
+    """Return data like these with other samples, or another split."""
+    own = type(data)(held_out_classes=["south"], val_size=data.val_size, batch_size=data.batch_size, split_seed=split)
+    own.read = lambda: (own._samples(400, seed=2 * sample), own._samples(100, seed=1))
+    own.setup()
+    return own
+
+
 Ended = list[Took | Diverged]
+# Of all students, or of each its own.
+Data = ClassificationData | Sequence[ClassificationData]
+
+
+def view_of(data: ClassificationData, seed: int, augment: nn.Module | None) -> ClassificationData:
+    return data.for_fit(held_out=data.held_out, augment=augment or nn.Identity(), order_seed=seed)
 
 
 def alone(
-    modules: Sequence[TrainedNetwork], data: ClassificationData, folder: Path, *, seeds: Sequence[int] = (),
+    modules: Sequence[TrainedNetwork], data: Data, folder: Path, *, seeds: Sequence[int] = (),
     hardware: Hardware = CPU, augment: nn.Module | None = None, **settings: Any,
 ) -> Ended:  # fmt: skip
     found: Ended = []
+    sets = [data] * len(modules) if isinstance(data, ClassificationData) else data
     for index, module in enumerate(modules):
-        seed = seeds[index] if seeds else 0
-        view = data.for_fit(held_out=data.held_out, augment=augment or nn.Identity(), order_seed=seed)
+        view = view_of(sets[index], seeds[index] if seeds else 0, augment)
         try:
             found.append(fit("arm", module, view, seed=0, hardware=hardware, board=folder / "board", **settings))
         except Diverged as error:
@@ -98,12 +112,13 @@ def alone(
 
 
 def together(
-    modules: Sequence[TrainedNetwork], data: ClassificationData, *, seeds: Sequence[int] = (),
+    modules: Sequence[TrainedNetwork], data: Data, *, seeds: Sequence[int] = (),
     hardware: Hardware = CPU, augment: nn.Module | None = None, **settings: Any,
 ) -> Ended:  # fmt: skip
-    view = data.for_fit(held_out=data.held_out, augment=augment or nn.Identity(), order_seed=0)
+    sets, seeds = [data] * len(modules) if isinstance(data, ClassificationData) else data, seeds or [0] * len(modules)
+    views = [view_of(own, seed, augment) for own, seed in zip(sets, seeds, strict=True)]
     names = [f"arm{index}" for index in range(len(modules))]
-    return fit_stack(names, modules, view.for_stack(seeds or [0]), hardware=hardware, **settings)
+    return fit_stack(names, modules, views, hardware=hardware, **settings)
 
 
 def weights(module: TrainedNetwork) -> Tensor:
@@ -131,6 +146,23 @@ def test_each_student_becomes_what_it_becomes_alone(stripes, tmp_path, kind, opt
         assert list(figures(one)) == list(figures(other))
         assert list(figures(one).values()) == pytest.approx(list(figures(other).values()), abs=1e-4)
         assert not other.net.training
+
+
+@pytest.mark.parametrize("own", ["samples", "split", "both"])
+def test_a_student_with_samples_or_a_split_of_its_own_becomes_what_it_becomes_alone(stripes, tmp_path, own):
+    sets = [
+        drawn(stripes, sample=index % 3 * (own != "split"), split=index % 2 * (own != "samples")) for index in range(8)
+    ]
+    single, stack = students(), students()
+    alone(single, sets, tmp_path, seeds=range(8), max_epochs=2)
+    together(stack, sets, seeds=range(8), max_epochs=2)
+    assert difference(single, stack) < 1e-4
+    for one, other in zip(single, stack, strict=True):
+        assert list(figures(one)) == list(figures(other))
+        assert list(figures(one).values()) == pytest.approx(list(figures(other).values()), abs=1e-4)
+    shared = students()
+    together(shared, sets[0], seeds=range(8), max_epochs=2)
+    assert difference(shared, stack) > 1e-3
 
 
 def test_losses_with_schedules_are_told_in_a_stack_what_they_are_told_alone(stripes, tmp_path):
@@ -235,9 +267,11 @@ class Cut(DistillationLoss):
         return super().forward(**call)
 
 
+@pytest.mark.parametrize("own_samples", [False, True], ids=["one_sample", "own_samples"])
 @pytest.mark.parametrize("patience", [None, 2])
-def test_a_stack_that_was_cut_off_ends_as_if_it_had_not_been(stripes, tmp_path, caplog, patience):
+def test_a_stack_that_was_cut_off_ends_as_if_it_had_not_been(stripes, tmp_path, caplog, patience, own_samples):
     caplog.set_level("INFO")
+    data = [drawn(stripes, sample=index, split=0) for index in range(4)] if own_samples else stripes
 
     def trained(folder: str, *cuts: int) -> list[TrainedNetwork]:
         (tmp_path / folder).mkdir()
@@ -246,7 +280,7 @@ def test_a_stack_that_was_cut_off_ends_as_if_it_had_not_been(stripes, tmp_path, 
             modules[1].loss = Cut(steps)
             settings = {"max_epochs": 6, "patience": patience, "checkpoint": tmp_path / folder / "epoch.ckpt"}
             try:
-                together(modules, stripes, seeds=[0, 1, 2, 3], **settings)
+                together(modules, data, seeds=[0, 1, 2, 3], **settings)
             except KeyboardInterrupt:
                 assert steps < 10**9
         return modules

@@ -77,13 +77,24 @@ def test_one_network_of_each_shape_is_tried_before_its_stack_and_no_more(monkeyp
     assert sorted(stacked().values()) == [1] + [8] * 8
 
 
-def test_several_teachers_each_teach_their_own_students_in_one_stack():
-    # Other blobs for other seeds would be other data.
-    grid = [[f"seed={seed}", "data.sample_seed=0", f"loss.temperature={t}"] for seed in (0, 1) for t in (1, 4)]
+@pytest.mark.parametrize("sample", ["0", "${seed}"], ids=["one_sample", "own_samples"])
+def test_several_teachers_each_teach_their_own_students_in_one_stack(sample):
+    grid = [[f"seed={seed}", f"data.sample_seed={sample}", f"loss.temperature={t}"] for seed in (0, 1) for t in (1, 4)]
     train_ahead(points(grid=grid), Path("sweep"))
     assert sorted(stacked().values()) == [2] * 2 + [6] * 6
     found = put_together(points(grid=grid))
     assert {fit.key: fit.stack for results in found for fit in results.fits} == stacked()
+
+
+def test_points_with_samples_of_their_own_find_what_each_finds_alone():
+    grid = [[f"seed={seed}", "+arms.posterior.targets=bayes_soft"] for seed in (0, 1, 2)]
+    train_ahead(points(grid=grid), Path("sweep"))
+    together = put_together(points(grid=grid))
+    alone = [run(config, Path("alone")).results for config in points("trainer.stack=off", "store=off", grid=grid)]
+    assert {fit.stack for results in together for fit in results.fits} == {3, 9}
+    assert {fit.stack for results in alone for fit in results.fits} == {1}
+    for one, other in zip(together, alone, strict=True):
+        assert [row.value for row in one.rows] == pytest.approx([row.value for row in other.rows], abs=0.01)
 
 
 def kept_weights() -> dict[str, list[float]]:
