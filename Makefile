@@ -23,6 +23,7 @@ bench: $(VENV)/installed     ## one epoch, three ways (needs MNIST); a grid, one
 	$(BIN)/python benchmarks/epoch.py
 	$(BIN)/python benchmarks/slots.py
 	$(BIN)/python benchmarks/grid.py
+	$(BIN)/python benchmarks/seeds.py
 	$(BIN)/python benchmarks/arms.py
 	$(BIN)/python benchmarks/around.py
 

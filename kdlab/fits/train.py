@@ -1,6 +1,7 @@
 """Training: one fit alone, or several of one shape at once."""
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +23,9 @@ from kdlab.fits.trained import Trained
 from kdlab.modules import CachedTeacher, Classifier, Distilled, Teacher
 from kdlab.modules.trained import TrainedNetwork
 from kdlab.store import Store
+
+# So many fits of a stack, at most, are told with their keys.
+FITS_NAMED = 12
 
 log = logging.getLogger(__name__)
 
@@ -72,8 +76,9 @@ def train(task: Task) -> Trained:
 def train_stack(tasks: Sequence[Task]) -> list[Trained | Diverged]:
     """Train fits of one shape, with one store and hardware, at once; return each, or why it diverged."""
     plans, context = [task.plan for task in tasks], tasks[0].context
-    log.info("%d fits are trained as one stack, on %d samples: %s", len(plans), len(plans[0].data.train_ids),
-             ", ".join(f"{plan.name} {plan.key}" for plan in plans))  # fmt: skip
+    log.info(
+        "%d fits are trained as one stack, on %d samples: %s", len(plans), len(plans[0].data.train_ids), _named(plans)
+    )
     modules = [_module(task) for task in tasks]
     ended = fit_stack(
         [plan.name for plan in plans],
@@ -92,6 +97,13 @@ def train_stack(tasks: Sequence[Task]) -> list[Trained | Diverged]:
         replay(module.curve, task.context.board(task.plan.name, task.plan.key))
         results.append(trained(task.plan, module.curve, end, reused=False, stack=len(plans)))
     return results
+
+
+def _named(plans: Sequence[Plan]) -> str:
+    """Return the fits' names and keys, or of many how often each name is among them."""
+    if len(plans) <= FITS_NAMED:
+        return ", ".join(f"{plan.name} {plan.key}" for plan in plans)
+    return ", ".join(f"{count} of {name}" for name, count in Counter(plan.name for plan in plans).items())
 
 
 def _checkpoint(plans: Sequence[Plan], store: Store | None) -> Path | None:
