@@ -179,14 +179,14 @@ class ClassificationData(LightningDataModule, ABC):
         """
         if name in ("test", "official"):
             return self.test if name == "test" else self.train
-        ids = self.ids(name)
+        ids = self.ids_of(name)
         if len(ids) == len(self.train.labels):  # a copy of what may be mapped from disk is not needed
             return self.train
         return Samples(self.train.inputs[ids], self.train.labels[ids])
 
-    def ids(self, name: str) -> Tensor:
-        """Return the ids of the samples, of all classes, of `train` or `val`."""
-        return self._train_ids if name == "train" else self._val_ids
+    def ids_of(self, name: str) -> Tensor:
+        """Return the ids of the samples, of all classes, of the split `train` or `val`."""
+        return {"train": self._train_ids, "val": self._val_ids}[name]
 
     def split_key(self, name: str) -> str:
         """Return a hash that tells a split's samples from others; `official` is all that training has."""
@@ -252,7 +252,9 @@ class ClassificationData(LightningDataModule, ABC):
         """
         subset = Subset(self.train, self.train_ids.repeat(self.passes_per_epoch))
         rank = self.trainer.global_rank if self.trainer else 0
-        order: Any = DistributedSampler(subset, num_replicas=self._world_size, rank=rank, seed=self.order_seed)
+        order: DistributedSampler[Batch] = DistributedSampler(
+            subset, num_replicas=self._world_size, rank=rank, seed=self.order_seed
+        )
         fetched = self._batch_per_device * max(1, self._samples_per_fetch // self._batch_per_device)
         return loader(subset, fetched, order)
 
@@ -284,13 +286,13 @@ def _order_problems(passes: int, samples: int) -> list[str]:
     return memory("passes_per_epoch", passes, ORDER_BYTES * samples * passes, "the order of an epoch")
 
 
-def samples_per_fetch(numbers: int) -> int:
-    """Return how many samples are fetched at once, given the numbers of one."""
-    return max(1, min(SAMPLES_PER_FETCH, BYTES_PER_FETCH // (4 * numbers)))
+def samples_per_fetch(numbers_per_sample: int) -> int:
+    """Return how many samples are fetched at once."""
+    return max(1, min(SAMPLES_PER_FETCH, BYTES_PER_FETCH // (4 * numbers_per_sample)))
 
 
 def loader(subset: Dataset[Batch], fetched: int, order: Sampler[Any] | None = None) -> DataLoader[Batch]:
-    """Return a loader that fetches so many samples at once, in an order, or else as they are."""
+    """Return a loader that fetches so many samples at once, in the order of a sampler, or as they are stored."""
     # An iterator draws a seed when it is made, which a resumed fit does at other moments. A separate generator keeps
     # all other random numbers the same.
     return DataLoader(subset, batch_size=fetched, sampler=order, collate_fn=as_fetched, generator=torch.Generator())

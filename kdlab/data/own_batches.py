@@ -1,9 +1,8 @@
-"""The data of a stack whose fits do not see the same batches: at once, for each fit a batch of its own."""
+"""The data of a stack whose fits do not all see the same batches: at once, for each fit a batch of its own."""
 
 import copy
 import math
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
 from typing import Any
 
 import torch
@@ -14,53 +13,66 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 from kdlab.data.module import BATCHES_PER_INFERENCE, ClassificationData, loader, samples_per_fetch
 from kdlab.data.samples import Batch, Samples
 
+# Training sets that are to be joined have at most so many bytes each.
+JOINED_BYTES = 16 * 2**20
+# A class that overrides one of these makes batches in its own way.
+LOADING = ("train_dataloader", "val_dataloader", "on_after_batch_transfer")
 
-def alike(view: ClassificationData) -> dict[str, Any]:
-    """Return what fits must share to be trained at once: all of `identity`, but the samples may be others, as many.
 
-    They must be the same samples where inputs are augmented, or are scaled in a way that `scaling` does not tell.
+def in_common(view: ClassificationData) -> dict[str, Any]:
+    """Return what fits must have in common to be trained at once: all of `identity` except samples and split.
+
+    The number of training samples must be the same. Where inputs are augmented, or the class of the data makes batches
+    in its own way, so must be samples, split and order; large data sets (`JOINED_BYTES`) must be the same samples.
     """
-    identity, scaling = view.identity(), view.scaling()
-    if scaling is None or not isinstance(view.augment, nn.Identity):
-        return identity
-    own = {key: value for key, value in identity.items() if key not in ("checksum", "split_seed")}
-    return own | {"scaling": scaling, "stored": view.train.inputs.dtype, "shape": tuple(view.train.inputs.shape),
-                  "samples": len(view.train_ids)}  # fmt: skip
+    identity = view.identity()
+    own_way = any(getattr(type(view), name) is not getattr(ClassificationData, name) for name in LOADING)
+    if own_way or not isinstance(view.augment, nn.Identity):
+        return identity | {"order_seed": view.order_seed}
+    inputs = view.train.inputs
+    free = {"split_seed"} | ({"checksum"} if inputs.nbytes <= JOINED_BYTES else set())
+    common = {key: value for key, value in identity.items() if key not in free}
+    return common | {"stored": (inputs.dtype, tuple(inputs.shape)), "samples": len(view.train_ids)}
 
 
 def of_stack(views: Sequence[ClassificationData]) -> "ClassificationData | OwnBatches":
-    """Return what several fits at once are trained on, given the view of each, which are alike (see `alike`)."""
-    if len({(view.order_seed, view.split_key("train")) for view in views}) == 1:
-        return copy.copy(views[0])
-    return OwnBatches(views)
+    """Return what several fits at once are trained on, given each one's view of the data (see `in_common`)."""
+    return copy.copy(views[0]) if len(set(map(_stream, views))) == 1 else OwnBatches(views)
+
+
+def _stream(view: ClassificationData) -> tuple[int, str]:
+    """Return what tells a fit's batches from those of fits that have the rest in common."""
+    return view.order_seed, view.split_key("train")
 
 
 class OwnBatches(LightningDataModule):
-    """For each of S fits its own samples, or the same ones, in its own order: batches (S, B, …).
+    """Batches (S, B, …) for S fits, each of its own samples, or of the same ones, in its own order.
 
-    The fits validate on the same batches (B, …) where they share one split.
+    What several of the fits see alike is fetched and scaled once. They validate on the same batches (B, …) where all
+    share one split.
 
     Args:
-        views: of the data, one for each fit, on one device; without augmentation, alike (see `alike`).
+        views: of the data, one for each fit, with all of `in_common` the same; to be trained on a single device.
     """
 
     def __init__(self, views: Sequence[ClassificationData]) -> None:
         super().__init__()
-        self.views, first = views, views[0]
+        first, streams = views[0], {_stream(view): view for view in views}
         self.held_out, self.order_seed, self.val_ids = first.held_out, first.order_seed, first.val_ids
         self.steps_per_epoch = first.steps_per_epoch
-        self._one_split = len({view.split_key("train") for view in views}) == 1
-        self._samples, self._starts = _joined(views)
+        self.views = list(streams.values())
+        self.which = torch.tensor([list(streams).index(_stream(view)) for view in views])
+        self._one_split = len({split for _, split in streams}) == 1
+        self._samples, self._starts = _joined(self.views)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Return each fit's training samples in the order that it would have alone."""
+        """Return each view's training samples in its order."""
         view = self.views[0]
         subset = self._subset([view.train_ids.repeat(view.passes_per_epoch) for view in self.views])
-        orders: list[Any] = [
+        orders: list[DistributedSampler[Batch]] = [
             DistributedSampler(subset, num_replicas=1, rank=0, seed=view.order_seed) for view in self.views
         ]
-        fetched = view.batch_size * max(1, self._samples_per_fetch // view.batch_size)
-        return loader(subset, fetched, _Orders(orders))
+        return loader(subset, view.batch_size * max(1, self._samples_per_fetch // view.batch_size), _Orders(orders))
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Return the validation samples of all classes in a fixed order."""
@@ -68,24 +80,27 @@ class OwnBatches(LightningDataModule):
         if self._one_split:
             return view.val_dataloader()
         size = min(BATCHES_PER_INFERENCE * view.batch_size, self._samples_per_fetch)
-        return loader(self._subset([view.ids("val") for view in self.views]), size)
+        return loader(self._subset([view.ids_of("val") for view in self.views]), size)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch | list[Batch]:
-        """Scale the fetched samples on the device; in training, cut them into batches."""
-        view = self.views[0]
-        scaled = batch._replace(inputs=view.scale(batch.inputs))
-        return scaled.cut(view.batch_size) if self.trainer and self.trainer.training else scaled
+        """Scale the fetched samples on the device, as each view does; in training, cut them into batches."""
+        if batch.ids.ndim == 1:
+            return batch._replace(inputs=self.views[0].scale(batch.inputs))
+        inputs = torch.stack([view.scale(own) for view, own in zip(self.views, batch.inputs, strict=True)])
+        which = self.which.to(inputs.device)
+        own = Batch(inputs[which], batch.labels[which], batch.ids[which])
+        return own.cut(self.views[0].batch_size) if self.trainer and self.trainer.training else own
 
     def _subset(self, ids: Sequence[Tensor]) -> "_OwnSubset":
         return _OwnSubset(self._samples, torch.stack(list(ids)), self._starts)
 
     @property
     def _samples_per_fetch(self) -> int:
-        return samples_per_fetch(len(self.views) * math.prod(self.views[0].input_shape))
+        return samples_per_fetch(len(self.which) * math.prod(self.views[0].input_shape))
 
 
 class _OwnSubset(Dataset[Batch]):
-    """The samples of several fits: those with the ids (S, n), counted from each fit's first sample, `starts` (S, 1)."""
+    """Of several views the samples with the ids (V, n), counted from each view's first sample, `starts` (V, 1)."""
 
     def __init__(self, samples: Samples, ids: Tensor, starts: Tensor) -> None:
         self.samples = samples
@@ -99,7 +114,7 @@ class _OwnSubset(Dataset[Batch]):
         return self.__getitems__([position])
 
     def __getitems__(self, positions: Sequence[int | tuple[int, ...]]) -> Batch:
-        where = torch.tensor(positions).t()  # (B,), or (S, B) for the positions of several orders
+        where = torch.tensor(positions).t()  # (B,), or (V, B) for the positions of several orders
         ids = self.own_ids.gather(1, where.expand(len(self.own_ids), -1))
         inputs, labels = (part.index_select(0, (ids + self.starts).flatten()) for part in self.samples)
         return Batch(inputs.unflatten(0, ids.shape), labels.view_as(ids), ids)
@@ -124,10 +139,13 @@ class _Orders(Sampler[tuple[int, ...]]):
 
 
 def _joined(views: Sequence[ClassificationData]) -> tuple[Samples, Tensor]:
-    """Return the distinct training sets as one, and the place there of each view's first sample, (S, 1)."""
+    """Return the distinct training sets as one, and the place there of each view's first sample, (V, 1)."""
     sets = {view.split_key("official"): view.train for view in views}
-    starts = dict(zip(sets, accumulate((len(it.labels) for it in sets.values()), initial=0), strict=False))
-    samples = views[0].train
+    starts, start = {}, 0
+    for key, samples in sets.items():
+        starts[key] = start
+        start += len(samples.labels)
+    joined = views[0].train
     if len(sets) > 1:
-        samples = Samples(*(torch.cat(parts) for parts in zip(*sets.values(), strict=True)))
-    return samples, torch.tensor([[starts[view.split_key("official")]] for view in views])
+        joined = Samples(*(torch.cat(parts) for parts in zip(*sets.values(), strict=True)))
+    return joined, torch.tensor([[starts[view.split_key("official")]] for view in views])

@@ -23,7 +23,7 @@ class Context:
     """The data, the hardware, the run's folder, the store of fits, and the folder of the sweep that the run belongs to.
 
     `store` is None for a run that neither keeps nor reuses fits, `sweep` for a single run. `stack` says how many fits
-    are trained at once: `auto`, `off`, or a number. `measured_on` are the splits on which the run measures its fits.
+    are trained at once: `auto`, `off`, or a number. `measured_on` holds the splits on which the run measures its fits.
     """
 
     data: ClassificationData
@@ -32,7 +32,7 @@ class Context:
     store: Store | None = None
     sweep: Path | None = None
     stack: int | str = "auto"
-    measured_on: tuple[str, ...] = ()
+    measured_on: dict[str, None] = field(default_factory=dict)
     _teachers: dict[str, Teacher] = field(default_factory=dict, repr=False)
 
     def locked(self, key: str, name: str) -> AbstractContextManager[None]:

@@ -63,7 +63,7 @@ def obtain_all(tasks: Sequence[Task], *, of_one_shape: bool = False) -> list[Tra
     teacher failed.
 
     Args:
-        tasks: the fits; of several runs, with one store and hardware, where their contexts are several.
+        tasks: the fits; those of several runs have one store and hardware.
         of_one_shape: whether they are known to be of one shape, and few enough to be trained at once.
 
     Raises:
@@ -125,11 +125,10 @@ def _obtain_side_by_side(tasks: Sequence[Task]) -> list[Trained | str]:
     """
     log.info("%s: trained side by side, each with one thread", ", ".join(task.plan.name for task in tasks))
     with ExitStack() as ending:
-        context = tasks[0].context
-        if context.store is None:  # below the run's folder, where an interruption may leave it; `board` knows no sweep
-            scratch = ending.enter_context(TemporaryDirectory(prefix=".store-", dir=context.folder))
-            context = replace(context, store=Store(Path(scratch)), sweep=None)
-            tasks = [task._replace(context=context) for task in tasks]
+        if tasks[0].context.store is None:  # below the run's folder, where an interruption may leave it
+            scratch = ending.enter_context(TemporaryDirectory(prefix=".store-", dir=tasks[0].context.folder))
+            store = Store(Path(scratch))  # `board` knows no sweep
+            tasks = [task._replace(context=replace(task.context, store=store, sweep=None)) for task in tasks]
         for task in tasks:
             with suppress(Exception):  # the fit itself meets it, and says so
                 prepare(task)

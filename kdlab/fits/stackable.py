@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kdlab.config.nodes import OWN
-from kdlab.data.own_batches import alike
+from kdlab.data.own_batches import in_common
 from kdlab.fits.context import Context
 from kdlab.fits.plan import Plan
 from kdlab.fits.processes import can_fork
@@ -32,10 +32,9 @@ log = logging.getLogger(__name__)
 def stacks(plans: Sequence[Plan], context: Context) -> list[list[Plan]]:
     """Return the plans in groups, each to be trained at once; a fit that is trained alone is a group of its own.
 
-    Fits of a group share the class and the shapes of their network, the data but for samples and split
-    (`kdlab.data.own_batches.alike`), the number of steps, the optimizer but for its numbers, and the schedule; with
-    augmentation also the order of the samples. They may differ in loss, targets, teachers, seeds, and numbers of the
-    optimizer.
+    Fits of a group share the class and the shapes of their network, the data but for samples, split and order
+    (`kdlab.data.own_batches.in_common`), the number of steps, the optimizer but for its numbers, and the schedule. They
+    may differ in loss, targets, teachers, seeds, and numbers of the optimizer.
     """
     alike: dict[str, list[Plan]] = defaultdict(list)
     alone: dict[str, list[Plan]] = defaultdict(list)
@@ -112,8 +111,7 @@ def _largest(group: Sequence[Plan], context: Context) -> int:
     if asked != "auto":
         return int(asked)
     free = CPU_BYTES if device.type == "cpu" else torch.cuda.mem_get_info(device)[0] // 2
-    own_samples = 0 if len({it.data.split_key("official") for it in group}) == 1 else plan.data.train.inputs.nbytes
-    return max(1, free // (_bytes(plan) + own_samples))
+    return max(1, free // _bytes(plan))
 
 
 def _slow_on_cpu(net: nn.Module) -> str | None:
@@ -132,12 +130,11 @@ def _names(group: Sequence[Plan]) -> str:
 def _shape(plan: Plan) -> str:
     """Return what the fits of one stack share, as text."""
     recipe = plan.recipe
-    augmented = not isinstance(plan.data.augment, nn.Identity)
     return repr(
         [
             described(plan.net),
-            alike(plan.data),
-            (recipe.augment, plan.data.order_seed) if augmented else None,
+            in_common(plan.data),
+            recipe.augment,
             _without_numbers(recipe.optimizer),
             recipe.schedule,
             recipe.max_epochs,

@@ -80,6 +80,8 @@ def train_ahead(
         for fits in groups:
             tasks = [task for fit in fits if (task := _task(fit, work))]
             _obtained(tasks, of_one_shape=True)
+            for task in tasks:
+                task.context.forget_teachers()
             done += len(fits)
             tell(done, count)
 
@@ -92,8 +94,9 @@ def _planned(configs: Iterable[ComposedConfig], sweep: Path, began: float) -> It
         try:
             experiment = with_data(config, sweep, began)
             place = repr((experiment.trainer, experiment.store))
-            context = context_of(experiment, sweep, began, sweep)
-            context = contexts.setdefault(repr((place, experiment.config["data"], context.measured_on)), context)
+            own = context_of(experiment, sweep, began, sweep)
+            context = contexts.setdefault(repr((place, experiment.config["data"])), own)
+            context.measured_on.update(own.measured_on)
             plans = plan_fits(experiment.recipes, context)
         except KdlabError:  # the point itself will say so
             continue

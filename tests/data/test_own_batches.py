@@ -1,14 +1,14 @@
 """The data of a stack: each fit gets the batches that it would get alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from kdlab.data import Batch, BlobsData, ClassificationData, Jitter
-from kdlab.data.own_batches import OwnBatches, alike, of_stack
+from kdlab.data import Batch, BlobsData, ClassificationData, Jitter, own_batches
+from kdlab.data.own_batches import OwnBatches, in_common, of_stack
 
 
 def blobs(seed: int = 0, *, order: int = 0, **settings: Any) -> ClassificationData:
@@ -21,21 +21,31 @@ def images(data: ClassificationData, *, order: int = 0, augment: nn.Module | Non
     return data.for_fit(held_out=data.held_out, augment=augment or nn.Identity(), order_seed=order)
 
 
-def joined(batches: Sequence[Batch]) -> Batch:
-    return Batch(*(torch.cat(parts, dim=batches[0].ids.ndim - 1) for parts in zip(*batches, strict=True)))
+def joined(data: Any, batches: Iterable[Batch]) -> Batch:
+    """Return batches, as a network sees them, as one."""
+    seen = [data.on_after_batch_transfer(batch, 0) for batch in batches]
+    return Batch(*(torch.cat(parts, dim=seen[0].ids.ndim - 1) for parts in zip(*seen, strict=True)))
 
 
 def epoch_of(data: Any, epoch: int) -> Batch:
     loader = data.train_dataloader()
     loader.sampler.set_epoch(epoch)
-    return joined(list(loader))
+    return joined(data, loader)
+
+
+def validation_of(data: Any) -> Batch:
+    return joined(data, data.val_dataloader())
 
 
 @pytest.mark.parametrize("passes", [1, 3])
 def test_each_fit_gets_the_samples_that_it_gets_alone_in_the_same_order(passes):
-    views = [blobs(seed, order=order, passes_per_epoch=passes) for seed, order in ((0, 5), (1, 5), (0, 6), (2, 7))]
+    views = [
+        blobs(seed, order=order, passes_per_epoch=passes) for seed, order in ((0, 5), (1, 5), (0, 6), (0, 5), (2, 7))
+    ]
+    data = of_stack(views)
+    assert len(data.views) == 4  # two of the five see the same, which is fetched once
     for epoch in (0, 1):
-        together = epoch_of(of_stack(views), epoch)
+        together = epoch_of(data, epoch)
         for index, view in enumerate(views):
             alone = epoch_of(view, epoch)
             assert all(torch.equal(part[index], own) for part, own in zip(together, alone, strict=True))
@@ -43,12 +53,12 @@ def test_each_fit_gets_the_samples_that_it_gets_alone_in_the_same_order(passes):
 
 def test_validation_samples_are_each_fits_own_only_where_they_are_not_shared():
     views = [blobs(0), blobs(1), blobs(0, split_seed=1)]
-    together = joined(list(of_stack(views).val_dataloader()))
+    together = validation_of(of_stack(views))
     for index, view in enumerate(views):
-        alone = joined(list(view.val_dataloader()))
+        alone = validation_of(view)
         assert all(torch.equal(part[index], own) for part, own in zip(together, alone, strict=True))
-    shared = joined(list(of_stack([blobs(order=1), blobs(order=2)]).val_dataloader()))
-    assert torch.equal(shared.inputs, joined(list(blobs().val_dataloader())).inputs)
+    shared = validation_of(of_stack([blobs(order=1), blobs(order=2)]))
+    assert torch.equal(shared.inputs, validation_of(blobs()).inputs)
 
 
 def test_fits_of_the_same_samples_in_the_same_order_share_their_batches(stripes):
@@ -57,25 +67,42 @@ def test_fits_of_the_same_samples_in_the_same_order_share_their_batches(stripes)
 
 
 def test_another_sample_or_split_is_alike_and_another_number_shape_or_distribution_is_not():
-    assert alike(blobs(0)) == alike(blobs(1)) == alike(blobs(0, split_seed=3))
+    assert in_common(blobs(0)) == in_common(blobs(1)) == in_common(blobs(0, split_seed=3))
     others: list[dict[str, Any]] = [{"train_samples": 300}, {"dimension": 3}, {"variance": 2.0}, {"batch_size": 8}]
-    assert all(alike(blobs(0)) != alike(blobs(0, **other)) for other in others)
+    assert all(in_common(blobs(0)) != in_common(blobs(0, **other)) for other in others)
 
 
-def test_augmented_samples_and_those_scaled_in_a_way_of_their_own_must_be_the_same(stripes):
+def in_two_splits(kind: type[ClassificationData]) -> list[ClassificationData]:
+    found = [kind(held_out_classes=["south"], split_seed=split_seed, batch_size=32) for split_seed in (0, 1)]
+    for data in found:
+        data.setup()
+    return found
+
+
+def test_each_fits_inputs_are_scaled_by_its_own_data_and_apart_from_the_others(stripes):
     class Scaled(type(stripes)):  # type: ignore[misc]
         def scale(self, inputs: torch.Tensor) -> torch.Tensor:
-            return inputs.float() / self.train.inputs.max()
+            return inputs.float() - inputs.float().mean(dim=1, keepdim=True) + self.split_seed
 
-    def others(kind: type[ClassificationData]) -> list[ClassificationData]:
-        found = []
-        for split_seed in (0, 1):
-            found.append(kind(held_out_classes=["south"], split_seed=split_seed))
-            found[-1].setup()
-        return found
+    views = [images(data, order=order) for order, data in enumerate(in_two_splits(Scaled))]
+    for together, alone in ((epoch_of(of_stack(views), 0), epoch_of), (validation_of(of_stack(views)), validation_of)):
+        for index, view in enumerate(views):
+            own = alone(view, 0) if alone is epoch_of else alone(view)
+            assert torch.equal(together.inputs[index], own.inputs)
 
-    first, second = others(type(stripes))
-    assert alike(images(first)) == alike(images(second))
-    assert alike(images(first, augment=Jitter(1))) != alike(images(second, augment=Jitter(1)))
-    first, second = others(Scaled)
-    assert alike(images(first)) != alike(images(second))
+
+def test_augmented_samples_those_batched_in_a_way_of_their_own_and_large_ones_must_be_the_same(stripes, monkeypatch):
+    class Loaded(type(stripes)):  # type: ignore[misc]
+        def train_dataloader(self) -> Any:
+            return super().train_dataloader()
+
+    first, second = in_two_splits(type(stripes))
+    assert in_common(images(first)) == in_common(images(second)) == in_common(images(first, order=1))
+    assert in_common(images(first, augment=Jitter(1))) != in_common(images(second, augment=Jitter(1)))
+    assert in_common(images(first, augment=Jitter(1))) != in_common(images(first, augment=Jitter(1), order=1))
+    first, second = in_two_splits(Loaded)
+    assert in_common(images(first)) != in_common(images(second))
+    assert in_common(images(first)) != in_common(images(first, order=1))
+    monkeypatch.setattr(own_batches, "JOINED_BYTES", 1000)
+    assert in_common(blobs(0)) != in_common(blobs(1))
+    assert in_common(blobs(0)) == in_common(blobs(0, split_seed=1))
