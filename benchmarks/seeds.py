@@ -1,7 +1,7 @@
 """Time an experiment over seeds, by turns: one seed, several one fit at a time, and several in stacks.
 
 python benchmarks/seeds.py --seeds 10
-python benchmarks/seeds.py --seeds 5 +experiment=blobs_unseen
+python benchmarks/seeds.py --seeds 5 +experiment=blobs_targets data.train_samples=200
 
 On blobs each seed draws a sample of its own. The times are those of whole commands, with an empty store.
 """

@@ -87,8 +87,9 @@ class OwnBatches(LightningDataModule):
         if batch.ids.ndim == 1:
             return batch._replace(inputs=self.views[0].scale(batch.inputs))
         inputs = torch.stack([view.scale(own) for view, own in zip(self.views, batch.inputs, strict=True)])
-        which = self.which.to(inputs.device)
-        own = Batch(inputs[which], batch.labels[which], batch.ids[which])
+        own = batch._replace(inputs=inputs)
+        if len(self.views) < len(self.which):
+            own = Batch(*(part[self.which.to(part.device)] for part in own))
         return own.cut(self.views[0].batch_size) if self.trainer and self.trainer.training else own
 
     def _subset(self, ids: Sequence[Tensor]) -> "_OwnSubset":
