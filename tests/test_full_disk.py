@@ -14,6 +14,7 @@ from kdlab.store import Store
 
 RUN = (
     "+experiment=blobs_unseen", "trainer=cpu", "teacher.max_epochs=1", "student.max_epochs=1", "data.train_samples=100",
+    "data.val_size=0.2",
     "data.test_samples=100",
 )  # fmt: skip
 # Room in kB beyond what is in use: for less than the first fit, for some fits, for less than the figures.

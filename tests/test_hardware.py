@@ -38,7 +38,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
     done = subprocess.run([sys.executable, "-c", steps], capture_output=True, text=True, check=True)
     # A step's gradients, 16 MB, are 4,000 pages.
-    assert int(done.stdout) < 1000
+    assert int(done.stdout) < 5000  # without: 18,000
 
 
 @pytest.mark.parametrize("value", ["yes", 2, None, "True"])

@@ -131,7 +131,7 @@ def _taken_out(config: Mapping[str, Any]) -> list[str]:
     """Return the arms that the experiment's comparison names: one that the config lacks has been taken out of it."""
     comparison = config.get("comparison")
     rows = comparison.get("rows") if isinstance(comparison, dict) else None
-    return [str(row.get("arm")) for row in rows or () if isinstance(row, dict)]
+    return [str(row.get("arm")) for row in (rows if isinstance(rows, list) else ()) if isinstance(row, dict)]
 
 
 def _bound_problems(at: str, claim: Mapping[str, Any]) -> Iterator[str]:

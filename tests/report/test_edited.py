@@ -16,7 +16,8 @@ from kdlab.train import CONFIGS
 
 TINY = [
     "+experiment=blobs_unseen", "trainer=cpu", "store=off", "model@teacher.net=mlp_4", "model@student.net=mlp_4",
-    "teacher.max_epochs=1", "student.max_epochs=1", "data.train_samples=100", "data.test_samples=100", "figures=false",
+    "teacher.max_epochs=1", "student.max_epochs=1", "data.train_samples=100",
+    "data.val_size=0.2", "data.test_samples=100", "figures=false",
 ]  # fmt: skip
 DEEP = "[" * 100_000
 

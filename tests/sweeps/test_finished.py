@@ -8,7 +8,8 @@ import pytest
 
 SWEEP = (
     "-m", "+experiment=blobs_unseen", "trainer=cpu", "teacher.max_epochs=1", "student.max_epochs=1",
-    "data.train_samples=100", "data.test_samples=200", "optimizer.weight_decay=0,1,2", "trainer.stack=off",
+    "data.train_samples=100",
+    "data.val_size=0.2", "data.test_samples=200", "optimizer.weight_decay=0,1,2", "trainer.stack=off",
     "hydra.launcher.slots=1", "hydra.sweep.dir=sweep",
 )  # fmt: skip
 # Shows the numbers of the points whose jobs it sees.
