@@ -29,8 +29,8 @@ from kdlab.hardware import choose
 
 choose("cpu", "32-true")
 net, inputs = nn.Sequential(*[nn.Linear(1000, 1000) for _ in range(4)]), torch.rand(8, 1000)
-for step in range(20):
-    if step == 10:
+for step in range(40):
+    if step == 30:  # by then a process has all that its steps need
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     net.zero_grad()
     net(inputs).sum().backward()
@@ -38,7 +38,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
     done = subprocess.run([sys.executable, "-c", steps], capture_output=True, text=True, check=True)
     # A step's gradients, 16 MB, are 4,000 pages.
-    assert int(done.stdout) < 5000  # without: 18,000
+    assert int(done.stdout) < 1000
 
 
 @pytest.mark.parametrize("value", ["yes", 2, None, "True"])

@@ -4,7 +4,6 @@ A stack's students are asked together when they are trained (`kdlab.fits.obtain`
 its own students answered (`kdlab.measure.networks`).
 """
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -33,17 +32,13 @@ def logits_of_all(fits: Sequence[tuple[Trained, Context]]) -> dict[str, dict[str
     Inputs of one context are read, moved and scaled once for all its fits. Each network gets the batches that it would
     get alone, so that its logits are the same, bit for bit.
     """
-    of_context: dict[int, list[Trained]] = defaultdict(list)
+    of_context: dict[int, tuple[Context, list[Trained]]] = {}
     for fit, context in fits:
-        of_context[id(context)].append(fit)
-    contexts = {id(context): context for _, context in fits}
-    found: dict[str, dict[str, Tensor]] = {}
-    for which, own in of_context.items():
-        found |= _of_one_context(own, contexts[which])
-    return found
+        of_context.setdefault(id(context), (context, []))[1].append(fit)
+    return {key: logits for context, own in of_context.values() for key, logits in _of_one(context, own).items()}
 
 
-def _of_one_context(fits: Sequence[Trained], context: Context) -> dict[str, dict[str, Tensor]]:
+def _of_one(context: Context, fits: Sequence[Trained]) -> dict[str, dict[str, Tensor]]:
     found: dict[str, dict[str, Tensor]] = {fit.record.key: {} for fit in fits}
     for split in context.measured_on:
         asked = [fit for fit in fits if context.store and are_kept(fit, split, context)]

@@ -219,7 +219,10 @@ def _trained_at_once(tasks: Sequence[Task]) -> list[Trained | str]:
 
 
 def _reused(plan: Plan, context: Context, reused: bool | None = None) -> Trained | None:
-    """Return a fit whose weights were given, or are in the store; with what another process has said of it."""
+    """Return a fit that was given or is in the store; None for one that is still to be trained.
+
+    `reused` is given for a fit that another process has obtained: whether that process found it in the store.
+    """
     entry = intact(plan, context.store) if context.store else None
     if plan.given:
         given = _given(plan, context)
