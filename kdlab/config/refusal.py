@@ -19,6 +19,7 @@ from kdlab.config.checks import folder_problem, name_problems
 from kdlab.config.compose import CONFIGS
 from kdlab.config.early import refuse_early
 from kdlab.errors import ConfigError, KdlabError
+from kdlab.files import full_disk
 from kdlab.limits import shown
 
 FULL = "HYDRA_FULL_ERROR"
@@ -98,10 +99,12 @@ def composition_errors() -> Iterator[None]:
 
 
 def composition_problem(error: Exception, arguments: list[str]) -> str | None:
-    """Return what is wrong with a command line, where an error says so; None for any other error."""
+    """Return what is wrong with a command line, or with the disk, where an error says so; None for any other error."""
     told = str(error).split("\nConfig search path:")[0].strip() or type(error).__name__
     if isinstance(error, OverrideParseException):
         return "\n".join([told.split("\nSee https")[0], QUOTES])
+    if full := full_disk(error):
+        return f"the run's folder: {full}; make room, and the same command goes on"
     if isinstance(error, OSError) and not isinstance(error, HydraException):
         return f"{shown(error.filename)}: {error.strerror}" if error.filename else told
     no_option = next(filter(None, map(_no_option, arguments)), None)
