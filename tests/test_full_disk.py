@@ -16,7 +16,7 @@ RUN = (
     "+experiment=blobs_unseen", "trainer=cpu", "teacher.max_epochs=1", "student.max_epochs=1", "data.train_samples=100",
     "data.val_size=0.2", "data.test_samples=100",
 )  # fmt: skip
-# Room in kB beyond what is in use: for less than Hydra's files, less than the first fit, some fits, less than the figures.
+# Room in kB beyond what is in use, too little for Hydra's files, for the first fit, for all fits, for the figures.
 ROOM = (12, 32, 180, 350)
 
 
