@@ -74,8 +74,8 @@ def _elsewhere(about: Mapping[str, Any], settings: Mapping[str, Any], config: Ma
         if own != wanted and open_settings:
             values = " ".join(f"+every_arm.{setting}=…" for setting in open_settings)
             yield (
-                f"{key}={shown(own)}: the arms' {', '.join(open_settings)} were chosen for {shown(wanted)}; "
-                f"give all arms one for this, {values}"
+                f"{key}={shown(own)}: the arms' {', '.join(open_settings)} were chosen for {shown(wanted)} "
+                f"(tuning.about); give all arms one for this, {values}"
             )
 
 

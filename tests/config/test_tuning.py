@@ -74,8 +74,8 @@ def test_another_optimizer_than_the_one_that_the_arms_rates_were_chosen_for_is_r
     with pytest.raises(ConfigError) as caught:
         experiment("optimizer=sgd")
     assert caught.value.problems == [
-        "optimizer._target_=torch.optim.SGD: the arms' optimizer.lr were chosen for torch.optim.Adam; give all arms "
-        "one for this, +every_arm.optimizer.lr=…"
+        "optimizer._target_=torch.optim.SGD: the arms' optimizer.lr were chosen for torch.optim.Adam (tuning.about); "
+        "give all arms one for this, +every_arm.optimizer.lr=…"
     ]
     assert experiment("optimizer=sgd", "+every_arm.optimizer.lr=0.1").recipes["truth"].optimizer["lr"] == 0.1
 
