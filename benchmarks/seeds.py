@@ -22,9 +22,10 @@ def seconds(*overrides: str) -> float:
     """Run the command in a new folder; return how long it took."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-m", "kdlab.train", *ALWAYS, *overrides], cwd=folder, check=True, capture_output=True
-        )
+        command = [sys.executable, "-m", "kdlab.train", *ALWAYS, *overrides]
+        done = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(done.stderr)
         return time.perf_counter() - start
 
 

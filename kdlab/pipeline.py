@@ -136,7 +136,7 @@ def context_of(experiment: Experiment, folder: Path, began: float, sweep: Path |
     devices = hardware.choose(trainer.accelerator, trainer.precision, trainer.devices, trainer.deterministic)
     measured_on = splits_of(experiment.evaluation, experiment.recipes.values(), experiment.data)
     store = _store(experiment.store, began)
-    return Context(experiment.data, devices, folder, store, sweep, trainer.stack, dict.fromkeys(measured_on))
+    return Context(experiment.data, devices, folder, store, sweep, trainer.stack, set(measured_on))
 
 
 def _store(settings: StoreSettings, began: float) -> Store | None:

@@ -208,8 +208,12 @@ class ClassificationData(LightningDataModule, ABC):
         return "val" if len(self._val_ids) else "train"
 
     def identity(self) -> dict[str, Any]:
-        """Return what the batches of this fit depend on, except augmentation; the test set is left out."""
+        """Return what the batches of this fit depend on, except augmentation; the test set is left out.
+
+        A subclass adds the arguments that change its batches in another way than by the samples that it reads.
+        """
         return {
+            "class": f"{type(self).__module__}.{type(self).__qualname__}",
             "checksum": self._checksum,
             "channel_mean": self.channel_mean and list(self.channel_mean),
             "channel_std": self.channel_std and list(self.channel_std),

@@ -10,29 +10,43 @@ from lightning import LightningDataModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
-from kdlab.data.module import BATCHES_PER_INFERENCE, ClassificationData, loader, samples_per_fetch
+from kdlab.data.module import BATCHES_PER_INFERENCE, ORDER_BYTES, ClassificationData, loader, samples_per_fetch
 from kdlab.data.samples import Batch, Samples
 
 # Training sets that are to be joined have at most so many bytes each.
 JOINED_BYTES = 16 * 2**20
-# A class that overrides one of these makes batches in its own way.
-LOADING = ("train_dataloader", "val_dataloader", "on_after_batch_transfer")
+# A class of data that overrides one of these makes its batches in its own way.
+BATCH_HOOKS = (
+    "train_dataloader",
+    "val_dataloader",
+    "on_before_batch_transfer",
+    "transfer_batch_to_device",
+    "on_after_batch_transfer",
+)
 
 
 def in_common(view: ClassificationData) -> dict[str, Any]:
     """Return what fits must have in common to be trained at once: all of `identity` except samples and split.
 
-    The number of training samples must be the same. Where inputs are augmented, or the class of the data makes batches
-    in its own way, so must be samples, split and order; large data sets (`JOINED_BYTES`) must be the same samples.
+    They must have the same number of training samples. Fits that are augmented, or whose class of data makes batches in
+    its own way (`BATCH_HOOKS`), must also share samples, split and order; fits on large data sets (`JOINED_BYTES`) must
+    share the samples.
     """
     identity = view.identity()
-    own_way = any(getattr(type(view), name) is not getattr(ClassificationData, name) for name in LOADING)
+    own_way = any(getattr(type(view), name) is not getattr(ClassificationData, name) for name in BATCH_HOOKS)
     if own_way or not isinstance(view.augment, nn.Identity):
         return identity | {"order_seed": view.order_seed}
     inputs = view.train.inputs
     free = {"split_seed"} | ({"checksum"} if inputs.nbytes <= JOINED_BYTES else set())
     common = {key: value for key, value in identity.items() if key not in free}
     return common | {"stored": (inputs.dtype, tuple(inputs.shape)), "samples": len(view.train_ids)}
+
+
+def own_bytes(view: ClassificationData) -> int:
+    """Return the bytes of an order and samples of a fit's own in a stack; 0 for samples that it must share."""
+    inputs = view.train.inputs.nbytes
+    order = ORDER_BYTES * len(view.train_ids) * view.passes_per_epoch
+    return order + (inputs if inputs <= JOINED_BYTES else 0)
 
 
 def of_stack(views: Sequence[ClassificationData]) -> "ClassificationData | OwnBatches":
@@ -52,7 +66,7 @@ class OwnBatches(LightningDataModule):
     share one split.
 
     Args:
-        views: of the data, one for each fit, with all of `in_common` the same; to be trained on a single device.
+        views: one for each fit, equal in `in_common`. The fits are trained on a single device.
     """
 
     def __init__(self, views: Sequence[ClassificationData]) -> None:
@@ -61,7 +75,7 @@ class OwnBatches(LightningDataModule):
         self.held_out, self.order_seed, self.val_ids = first.held_out, first.order_seed, first.val_ids
         self.steps_per_epoch = first.steps_per_epoch
         self.views = list(streams.values())
-        self.which = torch.tensor([list(streams).index(_stream(view)) for view in views])
+        self.view_of_fit = torch.tensor([list(streams).index(_stream(view)) for view in views])
         self._one_split = len({split for _, split in streams}) == 1
         self._samples, self._starts = _joined(self.views)
 
@@ -86,18 +100,18 @@ class OwnBatches(LightningDataModule):
         """Scale the fetched samples on the device, as each view does; in training, cut them into batches."""
         if batch.ids.ndim == 1:
             return batch._replace(inputs=self.views[0].scale(batch.inputs))
-        inputs = torch.stack([view.scale(own) for view, own in zip(self.views, batch.inputs, strict=True)])
-        own = batch._replace(inputs=inputs)
-        if len(self.views) < len(self.which):
-            own = Batch(*(part[self.which.to(part.device)] for part in own))
-        return own.cut(self.views[0].batch_size) if self.trainer and self.trainer.training else own
+        scaled = [view.scale(inputs) for view, inputs in zip(self.views, batch.inputs, strict=True)]
+        of_fits = batch._replace(inputs=torch.stack(scaled))
+        if len(self.views) < len(self.view_of_fit):
+            of_fits = Batch(*(part[self.view_of_fit.to(part.device)] for part in of_fits))
+        return of_fits.cut(self.views[0].batch_size) if self.trainer and self.trainer.training else of_fits
 
     def _subset(self, ids: Sequence[Tensor]) -> "_OwnSubset":
         return _OwnSubset(self._samples, torch.stack(list(ids)), self._starts)
 
     @property
     def _samples_per_fetch(self) -> int:
-        return samples_per_fetch(len(self.which) * math.prod(self.views[0].input_shape))
+        return samples_per_fetch(len(self.view_of_fit) * math.prod(self.views[0].input_shape))
 
 
 class _OwnSubset(Dataset[Batch]):

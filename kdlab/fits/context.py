@@ -32,7 +32,7 @@ class Context:
     store: Store | None = None
     sweep: Path | None = None
     stack: int | str = "auto"
-    measured_on: dict[str, None] = field(default_factory=dict)
+    measured_on: set[str] = field(default_factory=set)
     _teachers: dict[str, Teacher] = field(default_factory=dict, repr=False)
 
     def locked(self, key: str, name: str) -> AbstractContextManager[None]:

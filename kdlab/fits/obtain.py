@@ -110,8 +110,10 @@ def _companies(tasks: Sequence[Task]) -> Iterator[list[Task]]:
 
     Who keeps whom company depends on the tasks alone, so that it is the same after an interruption.
     """
+    if not tasks:
+        return
     of_plan = {id(task.plan): task for task in tasks}
-    for group in companies([task.plan for task in tasks], tasks[0].context) if tasks else ():
+    for group in companies([task.plan for task in tasks], tasks[0].context):
         store = of_plan[id(group[0])].context.store
         new = [plan for plan in group if not (store and store.has(plan.key))]
         if len(new) > 1 and have_room(new):
@@ -127,7 +129,8 @@ def _obtain_side_by_side(tasks: Sequence[Task]) -> list[Trained | str]:
     with ExitStack() as ending:
         if tasks[0].context.store is None:  # below the run's folder, where an interruption may leave it
             scratch = ending.enter_context(TemporaryDirectory(prefix=".store-", dir=tasks[0].context.folder))
-            store = Store(Path(scratch))  # `board` knows no sweep
+            store = Store(Path(scratch))
+            # Without a sweep, each fit's TensorBoard files are the run's, as they are without a store.
             tasks = [task._replace(context=replace(task.context, store=store, sweep=None)) for task in tasks]
         for task in tasks:
             with suppress(Exception):  # the fit itself meets it, and says so

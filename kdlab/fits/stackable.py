@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kdlab.config.nodes import OWN
-from kdlab.data.own_batches import in_common
+from kdlab.data.own_batches import in_common, own_bytes
 from kdlab.fits.context import Context
 from kdlab.fits.plan import Plan
 from kdlab.fits.processes import can_fork
@@ -33,7 +33,7 @@ def stacks(plans: Sequence[Plan], context: Context) -> list[list[Plan]]:
     """Return the plans in groups, each to be trained at once; a fit that is trained alone is a group of its own.
 
     Fits of a group share the class and the shapes of their network, the data but for samples, split and order
-    (`kdlab.data.own_batches.in_common`), the number of steps, the optimizer but for its numbers, and the schedule. They
+    (`kdlab.data.own_batches.in_common`), epochs and patience, the optimizer but for its numbers, and the schedule. They
     may differ in loss, targets, teachers, seeds, and numbers of the optimizer.
     """
     alike: dict[str, list[Plan]] = defaultdict(list)
@@ -79,10 +79,15 @@ def have_room(plans: Sequence[Plan]) -> bool:
 
 
 def _bytes(plan: Plan) -> int:
-    """Return the bytes of a fit: weights, gradients, two moments and a copy; activations and their gradients."""
+    """Return the bytes of a fit.
+
+    They are those of weights, gradients, two moments and a copy; of activations and their gradients; and of the order
+    and the samples that it may have for itself.
+    """
     inputs = plan.data.scale(plan.data.train.inputs[:4])
     parameters = sum(p.numel() for p in plan.net.parameters())
-    return 4 * (5 * parameters + 2 * _activations(plan.net, inputs) * plan.data.batch_size)
+    trained = 4 * (5 * parameters + 2 * _activations(plan.net, inputs) * plan.data.batch_size)
+    return trained + own_bytes(plan.data)
 
 
 def _alone(plan: Plan, context: Context) -> str | None:

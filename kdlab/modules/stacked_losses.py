@@ -13,7 +13,7 @@ from kdlab.data import Batch
 from kdlab.losses import HardLoss
 from kdlab.losses.scheduled import is_scheduled, tell
 from kdlab.modules.distilled import Distilled
-from kdlab.modules.teacher import Teacher
+from kdlab.modules.teacher import CachedTeacher, LiveTeacher, Teacher
 from kdlab.modules.trained import TrainedNetwork
 
 FIGURES = ("loss", "soft_loss", "hard_loss")
@@ -58,7 +58,7 @@ class StackedLosses:
         if len(self.groups) == 1:
             return self.groups[0](logits, batch)
         parts = [
-            group(logits[members], _of(batch, members))
+            group(logits[members], _of(batch, members, with_inputs=group.live))
             for group, members in zip(self.groups, self.members, strict=True)
         ]
         names = [name for name in FIGURES if any(name in part for part in parts)]
@@ -82,13 +82,20 @@ class _Group:
         }
         self.soft = getattr(students[0], "soft", True)
         teachers = [getattr(student, "teacher", None) for student in students]
-        self.teachers: list[Teacher] = list({id(teacher): teacher for teacher in teachers if teacher}.values())
-        self.which = torch.tensor([self.teachers.index(teacher) for teacher in teachers if teacher])
+        self.of_students: list[Teacher] = [teacher for teacher in teachers if teacher]
+        self.teachers = list({id(teacher): teacher for teacher in self.of_students}.values())
+        self.which = torch.tensor([self.teachers.index(teacher) for teacher in self.of_students])
+        self.live = any(isinstance(teacher, LiveTeacher) for teacher in self.teachers)
+        self.logits: Tensor | None = None  # of several cached teachers, (T, N, C)
 
     def to(self, device: torch.device) -> None:
         self.loss.to(device)
         self.numbers = {name: value.to(device) for name, value in self.numbers.items()}
         self.which = self.which.to(device)
+        cached = [teacher.logits.to(device) for teacher in self.teachers if isinstance(teacher, CachedTeacher)]
+        if len(cached) > 1:
+            self.logits = torch.stack(cached)
+            return
         for teacher in self.teachers:
             teacher.to(device)
 
@@ -117,9 +124,11 @@ class _Group:
             return None
         if len(self.teachers) == 1:
             return self.teachers[0](batch)
+        if self.logits is not None:
+            return self.logits[self.which[:, None], batch.ids]
         if batch.ids.ndim == 1:
             return torch.stack([teacher(batch) for teacher in self.teachers])[self.which]
-        return torch.stack([self.teachers[which](_of(batch, index)) for index, which in enumerate(self.which.tolist())])
+        return torch.stack([teacher(_of(batch, index)) for index, teacher in enumerate(self.of_students)])
 
 
 def cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
@@ -129,11 +138,12 @@ def cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
     return loss.unflatten(0, labels.shape)
 
 
-def _of(batch: Batch, members: Any) -> Batch:
-    """Return the batch as some students of the stack see it."""
+def _of(batch: Batch, members: Any, *, with_inputs: bool = True) -> Batch:
+    """Return the batch as some students of the stack see it; inputs only for those who ask a live teacher."""
     if batch.ids.ndim == 1:
         return batch
-    return Batch(batch.inputs[members], batch.labels[members], batch.ids[members])
+    inputs = batch.inputs[members] if with_inputs else batch.inputs[:0]
+    return Batch(inputs, batch.labels[members], batch.ids[members])
 
 
 def _loss(student: TrainedNetwork) -> nn.Module:

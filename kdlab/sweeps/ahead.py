@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from kdlab.config.compose import ComposedConfig
 from kdlab.config.recipes import generations
+from kdlab.data import ClassificationData, Samples
 from kdlab.errors import KdlabError
 from kdlab.fits.context import Context
 from kdlab.fits.obtain import obtain_all
@@ -90,20 +91,28 @@ def _planned(configs: Iterable[ComposedConfig], sweep: Path, began: float) -> It
     """Return the work of the points, for each device and store that they name."""
     found: dict[str, _Work] = defaultdict(_Work)
     contexts: dict[str, Context] = {}
+    samples: dict[str, Samples] = {}
     for config in configs:
         try:
             experiment = with_data(config, sweep, began)
             place = repr((experiment.trainer, experiment.store))
-            own = context_of(experiment, sweep, began, sweep)
-            context = contexts.setdefault(repr((place, experiment.config["data"])), own)
-            context.measured_on.update(own.measured_on)
+            of_point = context_of(experiment, sweep, began, sweep)
+            context = contexts.setdefault(repr((place, experiment.config["data"])), of_point)
+            _share(context.data, samples)
             plans = plan_fits(experiment.recipes, context)
         except KdlabError:  # the point itself will say so
             continue
+        context.measured_on.update(of_point.measured_on)
         for number, names in enumerate(generations(experiment.recipes)):
             for name in names:
                 found[place].fits[number].setdefault(plans[name].key, _Fit(plans[name], plans, context))
     return found.values()
+
+
+def _share(data: ClassificationData, samples: dict[str, Samples]) -> None:
+    """Let data hold, in place of its own copy, the same samples that earlier data hold: those of other splits do."""
+    data.train = samples.setdefault(data.split_key("official"), data.train)
+    data.test = samples.setdefault(data.split_key("test"), data.test)
 
 
 def _task(fit: _Fit, work: _Work) -> Task | None:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from kdlab.data import Batch, BlobsData, ClassificationData, Jitter, own_batches
-from kdlab.data.own_batches import OwnBatches, in_common, of_stack
+from kdlab.data.own_batches import BATCH_HOOKS, OwnBatches, in_common, of_stack
 
 
 def blobs(seed: int = 0, *, order: int = 0, **settings: Any) -> ClassificationData:
@@ -91,18 +91,31 @@ def test_each_fits_inputs_are_scaled_by_its_own_data_and_apart_from_the_others(s
             assert torch.equal(together.inputs[index], own.inputs)
 
 
-def test_augmented_samples_those_batched_in_a_way_of_their_own_and_large_ones_must_be_the_same(stripes, monkeypatch):
-    class Loaded(type(stripes)):  # type: ignore[misc]
-        def train_dataloader(self) -> Any:
-            return super().train_dataloader()
+def test_classes_that_read_the_same_samples_and_scale_them_otherwise_are_not_alike(stripes):
+    class Doubled(type(stripes)):  # type: ignore[misc]
+        def scale(self, inputs: torch.Tensor) -> torch.Tensor:
+            return 2 * super().scale(inputs)
 
+    plain, doubled = in_two_splits(type(stripes))[0], in_two_splits(Doubled)[0]
+    assert plain.checksum() == doubled.checksum()
+    assert in_common(images(plain)) != in_common(images(doubled))
+
+
+@pytest.mark.parametrize("hook", BATCH_HOOKS)
+def test_fits_whose_data_make_batches_in_a_way_of_their_own_share_samples_and_order(stripes, hook):
+    inherited = getattr(type(stripes), hook)
+    own = type("Own", (type(stripes),), {hook: lambda self, *given: inherited(self, *given)})
+    first, second = in_two_splits(own)
+    assert in_common(images(first)) == in_common(images(first))
+    assert in_common(images(first)) != in_common(images(second))
+    assert in_common(images(first)) != in_common(images(first, order=1))
+
+
+def test_augmented_samples_and_large_ones_must_be_the_same(stripes, monkeypatch):
     first, second = in_two_splits(type(stripes))
     assert in_common(images(first)) == in_common(images(second)) == in_common(images(first, order=1))
     assert in_common(images(first, augment=Jitter(1))) != in_common(images(second, augment=Jitter(1)))
     assert in_common(images(first, augment=Jitter(1))) != in_common(images(first, augment=Jitter(1), order=1))
-    first, second = in_two_splits(Loaded)
-    assert in_common(images(first)) != in_common(images(second))
-    assert in_common(images(first)) != in_common(images(first, order=1))
     monkeypatch.setattr(own_batches, "JOINED_BYTES", 1000)
     assert in_common(blobs(0)) != in_common(blobs(1))
     assert in_common(blobs(0)) == in_common(blobs(0, split_seed=1))

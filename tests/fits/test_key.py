@@ -83,6 +83,27 @@ def test_whatever_changes_the_batches_changes_the_key(blobs, change):
     assert key(blobs) != before
 
 
+class Doubled(BlobsData):
+    """The same samples, scaled otherwise."""
+
+    def scale(self, inputs: torch.Tensor) -> torch.Tensor:
+        return 2 * super().scale(inputs)
+
+
+class Halved(BlobsData):
+    """The same samples, scaled otherwise again."""
+
+    def scale(self, inputs: torch.Tensor) -> torch.Tensor:
+        return super().scale(inputs) / 2
+
+
+def test_two_data_sets_of_one_module_have_two_keys():
+    found = [kind(train_samples=90, test_samples=10) for kind in (Doubled, Halved)]
+    for data in found:
+        data.setup()
+    assert key(found[0]) != key(found[1])
+
+
 def test_a_change_in_the_users_own_code_changes_the_key(blobs, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     recipe = RECIPE | {"net": {"_target_": "my_nets_for_this_test.net"}}

@@ -105,8 +105,10 @@ def test_the_user_or_the_size_of_the_network_decides_how_many(override, expected
 
 
 def test_a_stack_keeps_within_its_memory(monkeypatch):
-    monkeypatch.setattr(stackable, "CPU_BYTES", 8_000)
+    monkeypatch.setattr(stackable, "CPU_BYTES", 32_000)
     assert groups(*ARMS) == [["a", "b"], ["c", "d"]]
+    # Each of them could have samples and an order of its own.
+    assert groups(*ARMS, "data.train_samples=400") == [["a"], ["b"], ["c"], ["d"]]
 
 
 def test_a_network_that_cannot_be_stacked_is_named_with_the_reason(caplog):

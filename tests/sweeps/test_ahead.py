@@ -16,7 +16,7 @@ from kdlab.fits.kept import keep
 from kdlab.pipeline import run
 from kdlab.results import Results, read
 from kdlab.store import Store
-from kdlab.sweeps.ahead import train_ahead
+from kdlab.sweeps.ahead import _planned, train_ahead
 from kdlab.train import CONFIGS
 
 TINY = (
@@ -95,6 +95,13 @@ def test_points_with_samples_of_their_own_find_what_each_finds_alone():
     assert {fit.stack for results in alone for fit in results.fits} == {1}
     for one, other in zip(together, alone, strict=True):
         assert [row.value for row in one.rows] == pytest.approx([row.value for row in other.rows], abs=0.01)
+
+
+def test_other_splits_of_the_same_samples_need_no_memory_for_them():
+    (work,) = _planned(points(grid=[[f"data.split_seed={seed}"] for seed in (0, 1)]), Path("sweep"), 0.0)
+    data = [fit.plan.data for fits in work.fits.values() for fit in fits.values()]
+    assert {it.split_seed for it in data} == {0, 1}
+    assert len({it.train.inputs.data_ptr() for it in data}) == len({it.test.inputs.data_ptr() for it in data}) == 1
 
 
 def kept_weights() -> dict[str, list[float]]:
