@@ -31,6 +31,7 @@ from reproduced_rows import (
     recipe_of,
     seeds_arguments,
     tuning_arguments,
+    tuning_recipe_of,
 )
 
 from kdlab.config.comparison import GROUPS
@@ -53,14 +54,23 @@ def main() -> None:
     parser.add_argument("--tune", action="store_true", help="choose the arms' settings instead")
     parser.add_argument("--pages", action="store_true", help="write the pages from the committed rows, and run nothing")
     given = parser.parse_args()
-    asked = {name: config for name in experiments() if (config := config_of(name))["reproduction"]}
-    if unknown := [name for name in given.names if name not in asked]:
-        sys.exit(f"{', '.join(unknown)}: there are {', '.join(asked)}")
-    names = given.names or sorted(asked, key=lambda name: asked[name]["reproduction"]["hours"])
-    for name in [] if given.pages else names:
-        (tune if given.tune else reproduce)(name, asked[name])
+    try:
+        _main(given.names, tuning=given.tune, only_pages=given.pages)
+    except KeyboardInterrupt:
+        sys.exit("interrupted; the same command goes on where it was")
+
+
+def _main(names: list[str], *, tuning: bool, only_pages: bool) -> None:
+    if unknown := [name for name in names if name not in experiments()]:
+        sys.exit(f"{', '.join(unknown)}: there are {', '.join(experiments())}")
+    asked = {name: config_of(name) for name in names or experiments()}
+    if undeclared := [name for name in names if not asked[name]["reproduction"]]:
+        sys.exit(f"{', '.join(undeclared)}: conf/experiment/ has no `reproduction` for it")
+    declared = {name: config for name, config in asked.items() if config["reproduction"]}
+    for name in [] if only_pages else sorted(declared, key=lambda name: declared[name]["reproduction"]["hours"]):
+        (tune if tuning else reproduce)(name, declared[name])
         write_pages()
-    if given.pages:
+    if only_pages:
         write_pages()
 
 
@@ -83,12 +93,12 @@ def run_grid(name: str, config: dict[str, Any]) -> None:
     if not grid:
         return
     place = [str(grid.get("classes", "all"))], grid["metric"], grid.get("correction", "none")
-    rows = []
+    rows, recipe = [], recipe_of(name)
     for results in sweep(grid_arguments(name, config), RUNS / name / "grid"):
         at = OmegaConf.select(OmegaConf.create(results.config), grid["key"])
         for arm in ("teacher", *results.config["arms"]):
             value = results.value(arm, *place)
-            rows += [] if value is None else [[at, results.seed, arm, f"{value:.7g}"]]
+            rows += [] if value is None else [[at, results.seed, arm, f"{value:.7g}", recipe]]
     keep(FOLDER / "grids" / f"{name}.csv", GRID_FIELDS, rows, key=3)
 
 
@@ -111,7 +121,7 @@ def tune(name: str, config: dict[str, Any]) -> None:
     record = config["tuning"]
     if not record:
         sys.exit(f"{name}: conf/experiment/{name}.yaml has no tuning")
-    own = record.get("own") or {}
+    own, recipe = record.get("own") or {}, tuning_recipe_of(config)
     found = [
         tried_at(arm, list(record["settings"]), results, results.config["every_arm"])
         for results in sweep(tuning_arguments(name, config), RUNS / name / "tuning")
@@ -124,7 +134,7 @@ def tune(name: str, config: dict[str, Any]) -> None:
             for results in sweep(own_tuning_arguments(name, config, arm), RUNS / name / f"tuning_{arm}")
         ]
     (FOLDER / "tuning").mkdir(parents=True, exist_ok=True)
-    write_csv(FOLDER / "tuning" / f"{name}.csv", TUNED_FIELDS, [[name, *line] for line in found if line])
+    write_csv(FOLDER / "tuning" / f"{name}.csv", TUNED_FIELDS, [[name, *line, recipe] for line in found if line])
 
 
 def tried_at(arm: str, keys: list[str], results: Results, recipe: dict[str, Any]) -> list[Any]:
@@ -136,8 +146,8 @@ def tried_at(arm: str, keys: list[str], results: Results, recipe: dict[str, Any]
 
 
 def sweep(arguments: list[str], folder: Path) -> Iterator[Results]:
-    """Run a sweep, or go on with it; yield the results of its finished points."""
-    command = ["-m", "kdlab.train", *arguments, f"hydra.sweep.dir={folder}"]
+    """Run a sweep, or go on with it; yield the results of its finished points. No data set has a stand-in here."""
+    command = ["-m", "kdlab.train", *arguments, "data.fallback=null", f"hydra.sweep.dir={folder}"]
     print("python", *command, flush=True)
     subprocess.run([sys.executable, *command], check=False)  # a point that failed is left out
     for path in sorted(folder.glob("*/results.json"), key=lambda path: int(path.parent.name)):
@@ -150,12 +160,21 @@ def sweep(arguments: list[str], folder: Path) -> Iterator[Results]:
 def described(name: str, results: Results) -> list[Any]:
     """Return what is known of a run, in the order of `RUN_FIELDS`."""
     environment = results.environment
-    commit = subprocess.run(["git", "rev-parse", "--short=9", "HEAD"], capture_output=True, text=True, check=False)
     machine = [environment[key] for key in ("device", "threads", "precision", "torch")]
     hours = sum(fit.seconds for fit in results.fits) / 3600
     day = datetime.now(UTC).date().isoformat()
-    about = [results.dataset, recipe_of(name), TRAINING_CODE_HASH, commit.stdout.strip(), day]
+    about = [results.dataset, recipe_of(name), TRAINING_CODE_HASH, _commit(), day]
     return [name, results.seed, *about, *machine, f"{hours:.4f}"]
+
+
+def _commit() -> str:
+    """Return the commit that is checked out, with `-dirty` where code or configs differ from it."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False).stdout.strip()
+
+    changed = git("status", "--porcelain", "--", "conf", "kdlab")
+    return git("rev-parse", "--short=9", "HEAD") + ("-dirty" if changed else "")
 
 
 def keep(path: Path, header: list[str], lines: list[list[Any]], *, key: int) -> None:

@@ -26,12 +26,15 @@ from reproduced_rows import (
     own_tuning_arguments,
     seeds_arguments,
     tuning_arguments,
+    tuning_recipe_of,
 )
 
 from kdlab.claims.statistics import mean_interval
 from kdlab.config.comparison import DEFAULTS, SHARES
+from kdlab.config.compose import experiments
 from kdlab.config.tuning import tried_settings
 from kdlab.report.claims import claims_frame, claims_table
+from kdlab.report.comparison import left_out
 from kdlab.report.sweep_table import escaped, markdown
 from kdlab.report.tables import Table
 
@@ -50,11 +53,13 @@ def write_pages() -> None:
         save_results(it.results, it.config, figures / "errors.png")
         if table := arms_table(it):
             save_unseen(it.results, [row[0] for row in table.rows], figures / "unseen.png")
-        if grid := lines_of(FOLDER / "grids" / f"{it.name}.csv"):
+        if grid := grid_of(it):
             save_grid(grid, it.config["reproduction"]["grid"], figures / "grid.png")
         save_tuning(tried_of(it)[0], figures / "tuning.png")
     for path, text in pages(found).items():
         path.write_text(text)
+    for name in left_out_pages(found):
+        print(f"{name}: the rows are of another recipe, and left out; make reproduce ONLY={name} runs this one")
 
 
 def pages(found: Sequence[Reproduced]) -> dict[Path, str]:
@@ -62,22 +67,33 @@ def pages(found: Sequence[Reproduced]) -> dict[Path, str]:
     parts = {it.name: "\n\n".join([*results_part(it), *grid_part(it), *tuning_part(it)]) for it in found}
     numbers = {f"{it.name}_numbers": markdown(table) for it in found if (table := numbers_table(it))}
     own = {FOLDER / f"{it.name}.md": page(it, parts[it.name]) for it in found}
+    for name in left_out_pages(found):
+        parts[name] = f"Not run since its recipe was changed: `make reproduce ONLY={name}`."
+        own[FOLDER / f"{name}.md"] = f"# {name}\n\n{parts[name]}\n"
     claims = claims_frame_of(found).to_csv(index=False, lineterminator="\n")
     front = {FOLDER / "README.md": overview(found), FOLDER / "claims.csv": claims}
     taking = {path: filled(path.read_text(), {**parts, **numbers, "verdicts": verdicts(found)}) for path in TAKING_OVER}
     return own | front | taking
 
 
+def left_out_pages(found: Sequence[Reproduced]) -> list[str]:
+    """Return the experiments that have a page and no rows of their present recipe."""
+    names = {it.name for it in found}
+    return [name for name in experiments() if name not in names and (FOLDER / f"{name}.md").exists()]
+
+
 def results_part(it: Reproduced) -> Iterator[str]:
     """Yield the table of an experiment's numbers beside its source's, and its verdicts."""
     seeds = _ranges([result.seed for result in it.results])
-    yield _code(f"python -m kdlab.train {' '.join(seeds_arguments(it.name, it.config))}")
+    ran = seeds_arguments(it.name, it.config, sorted(result.seed for result in it.results))
+    yield _code(f"python -m kdlab.train {' '.join(ran)}")
     if table := arms_table(it):
         yield f"Each arm, mean and 95 % interval (t) over seeds {seeds}; settings: among how many its own was chosen."
         yield markdown(table)
     if table := numbers_table(it):
         source = escaped(str(it.config["comparison"]["source"]))
-        yield f"Mean and 95 % interval (t) over seeds {seeds}; source: {source}."
+        why = f", whose figures are left out: they are {differs}" if (differs := left_out(it.results[0])) else ""
+        yield f"Mean and 95 % interval (t) over seeds {seeds}; source: {source}{why}."
         yield markdown(table)
     if claims := claims_table(it.judged):
         differs = f" The sources' figures are {it.judged[0].differs}." if it.judged[0].differs else ""
@@ -86,8 +102,9 @@ def results_part(it: Reproduced) -> Iterator[str]:
 
 
 def numbers_table(it: Reproduced) -> Table | None:
-    """Return the experiment's comparison over seeds."""
-    rows = []
+    """Return the experiment's comparison over seeds, without the source's figures where the runs differ from them."""
+    rows: list[list[str]] = []
+    sourced = not left_out(it.results[0]) if it.config["comparison"] else False
     for row in (it.config["comparison"] or {}).get("rows", []):
         full = DEFAULTS | row
         classes = [str(c) for c in (full["classes"] if isinstance(full["classes"], list) else [full["classes"]])]
@@ -95,8 +112,10 @@ def numbers_table(it: Reproduced) -> Table | None:
         values = [value for result in it.results if (value := result.value(*place)) is not None]
         if values:
             source = "" if full["source"] is None else _shown(full["source"], full["metric"])
-            rows.append([full["show"], source, *_interval(values, full["metric"]), str(len(values))])
-    header = ["what", "source", "kdlab, mean", "95 % interval", "n"]
+            rows.append(
+                [full["show"], *([source] if sourced else []), *_interval(values, full["metric"]), str(len(values))]
+            )
+    header = ["what", *(["source"] if sourced else []), "kdlab, mean", "95 % interval", "n"]
     return Table("numbers", "", header, rows) if rows else None
 
 
@@ -120,7 +139,7 @@ def arms_table(it: Reproduced) -> Table | None:
 
 def grid_part(it: Reproduced) -> Iterator[str]:
     """Yield one metric of each arm over the values of one key; nothing where none is swept."""
-    lines, grid = lines_of(FOLDER / "grids" / f"{it.name}.csv"), it.config["reproduction"].get("grid")
+    lines, grid = grid_of(it), it.config["reproduction"].get("grid")
     if not (lines and grid):
         return
     places = list(dict.fromkeys(line["at"] for line in lines))
@@ -156,10 +175,16 @@ def tuning_part(it: Reproduced) -> Iterator[str]:
         yield f"![Validation error over the settings that were tried](figures/{it.name}/tuning.png)"
 
 
+def grid_of(it: Reproduced) -> list[dict[str, str]]:
+    """Return the lines of an experiment's grid that are of its present recipe."""
+    recipe = it.runs[0]["recipe"]
+    return [line for line in lines_of(FOLDER / "grids" / f"{it.name}.csv") if line["recipe"] == recipe]
+
+
 def tried_of(it: Reproduced) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-    """Return the settings that were tried: of the arms that all tried the same, and of those with their own."""
-    own = (it.config["tuning"] or {}).get("own") or {}
-    tried = lines_of(FOLDER / "tuning" / f"{it.name}.csv")
+    """Return the settings that were tried, of the present recipe: those of all arms, and those of single ones."""
+    own, recipe = (it.config["tuning"] or {}).get("own") or {}, tuning_recipe_of(it.config)
+    tried = [line for line in lines_of(FOLDER / "tuning" / f"{it.name}.csv") if line["recipe"] == recipe]
     return [line for line in tried if line["arm"] not in own], [line for line in tried if line["arm"] in own]
 
 
@@ -203,11 +228,11 @@ def page(it: Reproduced, body: str) -> str:
 
 def _runs_table(runs: Sequence[dict[str, str]]) -> Table:
     """Return the machine, the versions and the code behind the seeds; a line for those that share all of them."""
-    fields = ["commit", "code", "date", "machine", "threads", "precision", "torch"]
+    fields = ["dataset", "commit", "code", "date", "machine", "threads", "precision", "torch"]
     alike = defaultdict(list)
     for run in runs:
         alike[tuple(run[field] for field in fields)].append(int(run["seed"]))
-    return Table("runs", "", ["seeds", *fields], [[_ranges(seeds), *about] for about, seeds in alike.items()], labels=8)
+    return Table("runs", "", ["seeds", *fields], [[_ranges(seeds), *about] for about, seeds in alike.items()], labels=9)
 
 
 def overview(found: Sequence[Reproduced]) -> str:

@@ -1,8 +1,10 @@
 """What docs/reproduction/ holds of an experiment: its runs, rows and tried settings, read from the committed files."""
 
+import copy
 import csv
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,8 +22,8 @@ DOCS = Path(__file__).resolve().parent
 FOLDER = DOCS / "reproduction"
 RUN_FIELDS = ["experiment", "seed", "dataset", "recipe", "code", "commit", "date", "machine", "threads", "precision",
               "torch", "hours"]  # fmt: skip
-GRID_FIELDS = ["at", "seed", "arm", "value"]
-TUNED_FIELDS = ["experiment", "arm", "setting", "seed", "errors", "nll", "n"]
+GRID_FIELDS = ["at", "seed", "arm", "value", "recipe"]
+TUNED_FIELDS = ["experiment", "arm", "setting", "seed", "errors", "nll", "n", "recipe"]
 # What of a config changes no number.
 NO_RECIPE = ("claims", "comparison", "tuning", "reproduction", "question", "figures", "store", "trainer", "evaluation")
 
@@ -52,6 +54,18 @@ def recipe_of(name: str) -> str:
     """
     config = {key: value for key, value in config_of(name).items() if key not in NO_RECIPE}
     return short_hash(_set(config | {"data": {**config["data"], "root": None}}))
+
+
+def tuning_recipe_of(config: dict[str, Any]) -> str:
+    """Return a hash of what the numbers of an experiment's tuning depend on: its recipe without what is chosen."""
+    tuning = config["tuning"] or {}
+    tried = [tuning.get("settings"), *(tuning.get("own") or {}).values()]
+    plain = copy.deepcopy({key: value for key, value in config.items() if key not in NO_RECIPE})
+    for node in (plain, plain["student"], *plain["arms"].values()):
+        for key in {key for settings in tried for key in settings or ()}:
+            *steps, last = key.split(".")
+            (reduce(lambda own, step: (own or {}).get(step), steps, node) or {}).pop(last, None)
+    return short_hash(_set(plain | {"data": {**plain["data"], "root": None}}))
 
 
 def _set(node: Any) -> Any:
@@ -97,10 +111,11 @@ def chosen(tried: Sequence[dict[str, str]]) -> dict[str, str]:
     return best
 
 
-def seeds_arguments(name: str, config: dict[str, Any]) -> list[str]:
-    """Return the arguments that run an experiment over its seeds."""
+def seeds_arguments(name: str, config: dict[str, Any], ran: Sequence[int] = ()) -> list[str]:
+    """Return the arguments that run an experiment over the seeds that ran, or over those that it declares."""
     record = config["reproduction"]
-    return [f"+experiment={name}", *(record.get("more") or []), f"seeds={record['seeds']}"]
+    seeds = len(ran) if list(ran) == list(range(len(ran))) else f"[{','.join(map(str, ran))}]"
+    return [f"+experiment={name}", *(record.get("more") or []), f"seeds={seeds or record['seeds']}"]
 
 
 def grid_arguments(name: str, config: dict[str, Any]) -> list[str]:

@@ -1,9 +1,14 @@
 """docs/reproduction/: made from real runs, from the committed rows alone; and no number in the docs is another's."""
 
+import copy
 import csv
 import importlib
+import os
 import re
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -100,6 +105,73 @@ def test_rows_of_another_recipe_are_left_out_and_a_key_that_holds_nothing_makes_
     assert reproduced_rows.reproduced("dark_knowledge")
     monkeypatch.setattr(reproduced_rows, "config_of", lambda name: config | {"teacher": {"max_epochs": 1}})
     assert reproduced_rows.reproduced("dark_knowledge") is None
+
+
+def test_an_experiment_without_rows_of_its_recipe_says_so_on_its_page_and_is_named(reproduced, found, capsys):
+    others = [it for it in found if it.name != "dark_knowledge"]
+    assert reproduced.left_out_pages(others) == ["dark_knowledge"]
+    pages = {path.name: text for path, text in reproduced.pages(others).items()}
+    said = "Not run since its recipe was changed: `make reproduce ONLY=dark_knowledge`."
+    assert said in pages["dark_knowledge.md"]
+    assert said in pages["experiments.md"]
+    assert "dark_knowledge" not in pages["claims.csv"]
+
+
+def test_what_was_tried_of_another_recipe_is_not_shown_and_another_choice_makes_no_other_recipe(
+    reproduced, reproduced_rows, found
+):
+    for it in found:
+        if it.config["tuning"] and it.config["tuning"].get("arms") != []:
+            assert sum(map(len, reproduced.tried_of(it))), it.name
+    it = next(it for it in found if it.name == "soft_or_hard")
+    recipe = reproduced_rows.tuning_recipe_of(it.config)
+    chosen = copy.deepcopy(it.config)
+    chosen["arms"]["a0"]["optimizer"]["lr"] = 7
+    assert reproduced_rows.tuning_recipe_of(chosen) == recipe
+    changed = it.config | {"student": it.config["student"] | {"max_epochs": 7}}
+    assert reproduced_rows.tuning_recipe_of(changed) != recipe
+    assert reproduced.tried_of(it._replace(config=changed)) == ([], [])
+
+
+def test_published_figures_stand_beside_runs_that_do_what_the_source_did_alone(reproduced, found):
+    of_name = {it.name: reproduced.numbers_table(it).header for it in found if reproduced.numbers_table(it)}
+    assert "source" in of_name["paper_mnist"]
+    assert "source" not in of_name["cifar10_compression"]  # a lossy copy of the source's images
+
+
+def test_the_command_above_a_table_is_that_of_the_seeds_that_ran(reproduced_rows):
+    config = {"reproduction": {"seeds": 5}}
+    assert reproduced_rows.seeds_arguments("x", config)[-1] == "seeds=5"
+    assert reproduced_rows.seeds_arguments("x", config, [0, 1, 2])[-1] == "seeds=3"
+    assert reproduced_rows.seeds_arguments("x", config, [1, 4])[-1] == "seeds=[1,4]"
+
+
+def test_a_run_of_changed_code_is_not_called_by_its_commit_alone(reproduce, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    author = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+    for command in (["init"], [*author, "commit", "--allow-empty", "-m", "first"]):
+        subprocess.run(["git", *command], check=True, capture_output=True)
+    (tmp_path / "notes").write_text("of no matter")
+    commit = reproduce._commit()
+    assert re.fullmatch("[0-9a-f]{9}", commit)
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "new.yaml").write_text("")
+    assert reproduce._commit() == f"{commit}-dirty"
+
+
+def test_no_stand_in_is_reproduced_and_ctrl_c_leaves_one_line(tmp_path):
+    command = [sys.executable, str(DOCS / "reproduce.py"), "dark_knowledge"]
+    env = os.environ | {"PYTHONPATH": str(DOCS.parent), "KDLAB_DATA_DIR": str(tmp_path)}
+    told = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, cwd=tmp_path, env=env, start_new_session=True, **told)
+    assert process.stdout
+    assert "data.fallback=null" in process.stdout.readline()
+    time.sleep(2)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "interrupted; the same command goes on where it was" in said
+    assert "Traceback" not in said
 
 
 def test_the_labels_of_a_grids_axes_are_numbers(scripts, monkeypatch, tmp_path):

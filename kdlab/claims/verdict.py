@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from kdlab.claims.statistics import Interval, mcnemar, mean_interval, wilson
+from kdlab.claims.draws import Crossed, distinct, named, over_draws
+from kdlab.claims.statistics import Interval, mcnemar, wilson
 from kdlab.config.claims import Claim, Selection, claim_problems, claims_of
 from kdlab.config.comparison import SHARES
 from kdlab.config.tuning import tried_settings
@@ -28,16 +29,18 @@ class Verdict:
     """A verdict on a claim.
 
     `interval` is the mean over `n` draws with its 95 % t interval: of the value, or of the difference, paired by seed.
-    `missing` are the seeds of runs without a value. Of one draw, `samples` is Wilson's interval of a count or a share
-    of samples, `test` McNemar's of a difference; None where the samples say nothing. `tried` says among how many
-    settings each of the claim's students was chosen, by arm, where that is not the same for all; empty elsewhere.
+    `crossed` says which seeds a grid crosses, where it does. `missing` names the runs without a value, by their seeds.
+    Of one draw, `samples` is Wilson's interval of a count or a share of samples, `test` McNemar's of a difference; None
+    where the samples say nothing. `tried` says among how many settings each of the claim's students was chosen, by arm,
+    where that is not the same for all; empty elsewhere.
     """
 
     claim: Claim
     word: Word
     interval: Interval
     n: int
-    missing: tuple[int, ...] = ()
+    crossed: Crossed | None = None
+    missing: tuple[str, ...] = ()
     samples: Interval | None = None
     test: Test | None = None
     tried: tuple[tuple[str, int], ...] = ()
@@ -58,18 +61,20 @@ def judge(claim: Claim, runs: Sequence[Results]) -> Verdict:
     """Return the verdict on a claim over runs that differ in their seeds alone.
 
     `holds` or `refuted` where the interval lies on one side of the bound; a bound is on the side of what holds. `open`
-    otherwise, or without any value. Runs with the same fits of the claim's arms are one draw.
+    otherwise, or without any value. Runs with the same fits of the claim's arms are one draw; those of a grid that
+    crosses seeds are fewer draws than runs (`kdlab.claims.draws.over_draws`).
     """
-    draws = list({_identity(claim, it): it for it in reversed(runs)}.values())[::-1]
+    draws = distinct(claim, runs)
     found = [(it, value) for it in draws if (value := _value(claim, it)) is not None]
-    missing = tuple(it.seed for it in draws if _value(claim, it) is None)
-    interval = mean_interval([value for _, value in found]) if found else Interval(*[float("nan")] * 3)
+    missing = tuple(name for it, name in zip(draws, named(draws), strict=True) if _value(claim, it) is None)
+    interval, n, crossed = over_draws([it for it, _ in found], [value for _, value in found])
     only = found[0][0] if len(found) == 1 else None
     return Verdict(
         claim=claim,
         word="one draw" if only else _word(claim, interval),
         interval=interval,
-        n=len(found),
+        n=n,
+        crossed=crossed,
         missing=missing,
         samples=_samples(claim, only) if only else None,
         test=_test(claim, only) if only else None,
@@ -81,12 +86,6 @@ def _tried(claim: Claim, results: Results) -> tuple[tuple[str, int], ...]:
     students = [arm for arm in claim.arms if arm in (results.config.get("arms") or ())]
     tried = tuple((arm, tried_settings(results.config, arm)) for arm in students)
     return tried if len({count for _, count in tried}) > 1 else ()
-
-
-def _identity(claim: Claim, results: Results) -> tuple[object, ...]:
-    """Return the content keys of the fits that a claim is about; the seed for what has no fit."""
-    keys = {fit.arm: fit.key for fit in results.fits}
-    return tuple(keys.get(arm, results.seed) for arm in claim.arms)
 
 
 def _value(claim: Claim, results: Results) -> float | None:

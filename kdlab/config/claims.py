@@ -115,6 +115,8 @@ def _share_problems(at: str, claim: Mapping[str, Any], config: Mapping[str, Any]
     if not (isinstance(whole, list) and len(whole) == 2 and all(isinstance(arm, str) for arm in whole)):
         yield f"{at}={shown(whole)}: must be two arms, whose difference is the whole, such as [distilled, baseline]"
         return
+    if whole[0] == whole[1]:
+        yield f"{at}={shown(whole)}: must be two different arms, such as [distilled, baseline]"
     if not claim.get("minus"):
         yield f"{at}={shown(whole)}: needs `minus`, since a share is one difference over another"
     for arm in whole:

@@ -31,8 +31,8 @@ def _seeds(argument: str) -> list[int]:
     value = argument.partition("=")[2].replace(" ", "")
     if re.fullmatch(r"[1-9]\d{0,5}", value):
         return list(range(int(value)))
-    listed = re.fullmatch(r"\[?(\d{1,18}(?:,\d{1,18})*)\]?", value)
-    seeds = [int(it) for it in listed[1].split(",")] if listed and ("," in value or "[" in value) else []
+    listed = re.fullmatch(r"\[(\d{1,18}(?:,\d{1,18})*)\]|(\d{1,18}(?:,\d{1,18})+)", value)
+    seeds = [int(it) for it in (listed[1] or listed[2]).split(",")] if listed else []
     if not seeds or len(set(seeds)) < len(seeds):
         raise ConfigError([f"{argument}: {RULE}"])
     return seeds

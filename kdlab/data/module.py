@@ -4,6 +4,7 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Self
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
 from kdlab.data.held_out import class_indices, split_ids, without_classes
-from kdlab.data.samples import Batch, Samples, Subset, as_fetched
+from kdlab.data.samples import Batch, Samples, Subset, as_fetched, contents_hash
 from kdlab.errors import DataError
 from kdlab.hashing import derive, short_hash
 from kdlab.limits import integer, is_integer, is_part, memory
@@ -25,6 +26,8 @@ SAMPLES_PER_FETCH = 2048
 BYTES_PER_FETCH = 64 * 2**20
 # A forward pass without gradients, which keeps no activations, may have so many times the samples of a training batch.
 BATCHES_PER_INFERENCE = 4
+# So many samples tell how inputs are scaled.
+PROBED = 16
 # What the order of an epoch holds for each sample, as tensors and as a list.
 ORDER_BYTES = 60
 
@@ -210,11 +213,12 @@ class ClassificationData(LightningDataModule, ABC):
     def identity(self) -> dict[str, Any]:
         """Return what the batches of this fit depend on, except augmentation; the test set is left out.
 
-        A subclass adds the arguments that change its batches in another way than by the samples that it reads.
+        A subclass adds the arguments that change its batches in another way than by what it reads and how it scales.
         """
         return {
             "class": f"{type(self).__module__}.{type(self).__qualname__}",
             "checksum": self._checksum,
+            "scaled": self.scaled_key,
             "channel_mean": self.channel_mean and list(self.channel_mean),
             "channel_std": self.channel_std and list(self.channel_std),
             "held_out": self.held_out,
@@ -223,6 +227,13 @@ class ClassificationData(LightningDataModule, ABC):
             "batch_size": self.batch_size,
             "passes_per_epoch": self.passes_per_epoch,
         }
+
+    @cached_property
+    def scaled_key(self) -> str:
+        """A hash of a few samples as networks see them, which tells one `scale`, with its arguments, from another."""
+        inputs = self.train.inputs
+        some = self.scale(inputs[:: max(1, len(inputs) // PROBED)][:PROBED])
+        return contents_hash(some)
 
     @property
     def steps_per_epoch(self) -> int:

@@ -37,7 +37,7 @@ def in_common(view: ClassificationData) -> dict[str, Any]:
     if own_way or not isinstance(view.augment, nn.Identity):
         return identity | {"order_seed": view.order_seed}
     inputs = view.train.inputs
-    free = {"split_seed"} | ({"checksum"} if inputs.nbytes <= JOINED_BYTES else set())
+    free = {"split_seed"} | ({"checksum", "scaled"} if inputs.nbytes <= JOINED_BYTES else set())
     common = {key: value for key, value in identity.items() if key not in free}
     return common | {"stored": (inputs.dtype, tuple(inputs.shape)), "samples": len(view.train_ids)}
 
@@ -56,7 +56,7 @@ def of_stack(views: Sequence[ClassificationData]) -> "ClassificationData | OwnBa
 
 def _stream(view: ClassificationData) -> tuple[int, str]:
     """Return what tells a fit's batches from those of fits that have the rest in common."""
-    return view.order_seed, view.split_key("train")
+    return view.order_seed, view.split_key("train") + view.scaled_key
 
 
 class OwnBatches(LightningDataModule):

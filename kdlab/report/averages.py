@@ -18,7 +18,7 @@ INTERVAL = "95 % interval of the mean over seeds (t)"
 class Mean(NamedTuple):
     """A row's mean over `fits` different fits, half the width of its 95 % t interval, and its number of samples.
 
-    `half` is NaN for one fit.
+    `half` is NaN for one fit, `n` 0 where the fits have different numbers of samples.
     """
 
     value: float
@@ -63,7 +63,8 @@ def averaged(results: Several) -> Averages:
     ]
     by = ["arm", "classes", "correction", "metric"]
     rows = pd.DataFrame(lines, columns=[*by, "value", "n"]).astype({"value": float})
-    stats = over_seeds(rows, by).join(rows.groupby(by)["n"].first())
+    samples = rows.groupby(by)["n"].agg(["first", "nunique"])
+    stats = over_seeds(rows, by).join(samples["first"].where(samples["nunique"] == 1, 0))
     means = {place: Mean(mean, half, fits, n) for place, mean, half, fits, n in stats.itertuples(name=None)}
     arms = dict.fromkeys(fit.arm for found in several for fit in found.fits)
     return Averages(split, len(several), list(arms), means)

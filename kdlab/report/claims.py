@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from kdlab.claims.draws import is_seed
 from kdlab.claims.statistics import Interval
 from kdlab.claims.verdict import Verdict, claims_in, judge
 from kdlab.config.claims import Claim
@@ -15,7 +16,7 @@ from kdlab.config.comparison import SHARES
 from kdlab.files import write_csv
 from kdlab.report.comparison import departures, written
 from kdlab.report.rows import Run, configs_of
-from kdlab.report.settings import as_categories, is_seed
+from kdlab.report.settings import as_categories
 from kdlab.report.tables import Table
 from kdlab.results import Results
 
@@ -57,8 +58,7 @@ def judged_runs(runs: Sequence[Run], fits: pd.DataFrame, keys: Sequence[str]) ->
         for values, members in places.groupby(parting, observed=True) if parting else [((), places)]:
             of_setting = [runs[i].results for i in members.index]
             at = dict(zip(parting, map(str, values), strict=True))
-            differs = "; ".join(dict.fromkeys(filter(None, map(departures, of_setting))))
-            found.append(Judged(judge(claim, of_setting), at, differs))
+            found.append(Judged(judge(claim, of_setting), at, _once(map(departures, of_setting))))
     return found
 
 
@@ -78,9 +78,8 @@ def claims_frame(judged: Iterable[Judged]) -> pd.DataFrame:
 
 
 def _figures(it: Verdict) -> dict[str, object]:
-    missing = " ".join(map(str, it.missing))
     samples, test = it.samples or (None,) * 3, it.test or (None,) * 3
-    return dict(zip(FIGURES, (it.word, *it.interval, it.n, missing, *samples[1:], *test), strict=True))
+    return dict(zip(FIGURES, (it.word, *it.interval, it.n, " ".join(it.missing), *samples[1:], *test), strict=True))
 
 
 def write_claims(judged: Sequence[Judged], path: Path) -> None:
@@ -148,14 +147,23 @@ def claim_lines(judged: Iterable[Judged]) -> Iterator[str]:
 
 
 def _differences(judged: Iterable[Judged]) -> str:
-    return "; ".join(dict.fromkeys(filter(None, (it.differs for it in judged))))
+    return _once(it.differs for it in judged)
+
+
+def _once(texts: Iterable[str]) -> str:
+    """Return what several texts list, each part once."""
+    return "; ".join(dict.fromkeys(part for text in texts for part in text.split("; ") if part))
 
 
 def _remarks(it: Verdict) -> Iterator[str]:
     """Yield what a reader must know beside the mean: which seeds are missing, and what the samples of one draw say."""
-    if it.missing:
-        seeds = ", ".join(map(str, it.missing))
-        yield f"no value of {' or '.join(it.claim.arms)} at seed {seeds}"
+    if it.crossed:
+        yield f"{it.crossed.runs} runs that cross {' and '.join(it.crossed.keys)} are no more than {it.n} draws"
+    if it.missing and not it.n:
+        yield f"no run has a value of {' and '.join(it.claim.arms)}: it was not measured, or the fit failed"
+    elif it.missing:
+        seed = "" if "=" in it.missing[0] else "seed "
+        yield f"no value of {' or '.join(it.claim.arms)} at {seed}{', '.join(it.missing)}"
     if it.tried:
         told = ", ".join(f"{arm} of {n}" for arm, n in it.tried)
         yield f"unequally tuned: the settings of {told} that were tried"

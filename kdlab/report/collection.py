@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from kdlab.claims.draws import is_seed
 from kdlab.config.commands import overrides_of, planned, sweep_command
 from kdlab.outcome import failure_of
 from kdlab.report.claims import Judged, judged_runs
 from kdlab.report.numbers import Numbers, numbers_of
 from kdlab.report.rows import Run, configs_of
-from kdlab.report.settings import fits_of, is_seed, settings_of, swept_keys
+from kdlab.report.settings import fits_of, settings_of, swept_keys
 from kdlab.report.sweep_table import best_by_validation, best_lines
 from kdlab.results import InvalidResults, Results, read
 

@@ -18,7 +18,8 @@ def finding(results: Several) -> str:
     """
     found = averaged(results)
     said = _finding(found, as_list(results))
-    return f"{said} (means over {found.runs} seeds ± half of their 95 % intervals)" if found.runs > 1 else said
+    what = "seeds" if len({it.seed for it in as_list(results)}) == found.runs else "runs"
+    return f"{said} (means over {found.runs} {what} ± half of their 95 % intervals)" if found.runs > 1 else said
 
 
 def _finding(found: Averages, several: Sequence[Results]) -> str:
@@ -31,7 +32,7 @@ def _finding(found: Averages, several: Sequence[Results]) -> str:
     errors = {arm: mean for arm in found.arms if (mean := found.find(arm, "all", "errors"))}
     if not errors:
         return f"no errors on {found.split} samples were measured"
-    samples = f"{max(mean.n for mean in errors.values()):,} {found.split} samples"
+    samples = _samples(max(mean.n for mean in errors.values()), found.split)
     if len(errors) > NAMED_ARMS + 1:
         rest = [mean.value for arm, mean in errors.items() if arm not in NAMED_FIRST]
         errors = {arm: mean for arm, mean in errors.items() if arm in NAMED_FIRST}
@@ -67,13 +68,15 @@ def _of_unseen(split: str, unseen: dict[str, Mean], plain: Sequence[str], held_o
     else:
         sizes = {share.n for share in taught.values()}
         which = f" of class{'es' if len(held_out) > 1 else ''} {', '.join(held_out)}" if held_out else ""
-        samples = (
-            f"the {sizes.pop():,} {split} samples{which}" if len(sizes) == 1 else f"the {split} samples of classes"
-        )
+        samples = f"{_samples(min(sizes), split)}{which}" if len(sizes) == 1 else f"{split} samples of classes"
         pronoun = "it" if len(taught) == 1 else "they"
-        said = f"{_shares(taught)} of {samples} that {pronoun} never saw"
+        said = f"{_shares(taught)} of the {samples} that {pronoun} never saw"
     others = {arm: unseen[arm] for arm in plain if arm not in taught}
     return f"{said}; {_shares(others)}" if others else said
+
+
+def _samples(n: int, split: str) -> str:
+    return f"{n:,} {split} samples" if n else f"{split} samples"
 
 
 def _share(share: Mean) -> str:

@@ -17,7 +17,7 @@ from kdlab.report.findings import finding
 from kdlab.report.numbers import class_names_of, held_out_of
 from kdlab.report.page import CSS_PIXELS_PER_INCH, Picture, data_uri
 from kdlab.report.rows import Run, configs_of
-from kdlab.report.tables import per_class_table
+from kdlab.report.tables import per_class_table, unlabelled_samples
 
 # The first seed's figures of its networks' answers; galleries follow, at most so many.
 OF_ANSWERS = ("softened_targets", "target_entropy", "class_similarity", "decision_regions")
@@ -50,6 +50,7 @@ def seeds_section(collection: Collection, folder: Path) -> dict[str, Any]:
     return {
         "names": names,
         "finding": finding(results),
+        "corrected": unlabelled_samples(results[0]),
         "comparison": comparison_over_seeds(results),
         "notes": [f"{name}: {note}" for name, it in zip(names, results, strict=True) for note in it.notes],
         "per_class": per_class_table(results, class_names_of(results), held_out_of(results)),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import pandas as pd
 from msgspec.structs import astuple
 
+from kdlab.claims.draws import is_seed
 from kdlab.report.rows import CORRECTIONS, FIELDS, GROUPS, Run, Value, configs_of, only, over_seeds, split_of
 from kdlab.results import Results, Row
 
@@ -25,11 +26,6 @@ def swept_keys(runs: Sequence[Run]) -> list[str]:
     )
     different = values[varied].T.drop_duplicates().index
     return sorted(different, key=lambda name: (is_seed(name), values.columns.get_loc(name)))
-
-
-def is_seed(key: str) -> bool:
-    """Return whether runs that differ only in this key are repetitions."""
-    return key.rpartition(".")[2] in ("seed", "split_seed", "sample_seed")
 
 
 def fits_of(runs: Sequence[Run], keys: Sequence[str]) -> pd.DataFrame:

@@ -2,11 +2,14 @@
 
 import math
 import random
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from kdlab.claims.statistics import mcnemar, wilson
-from kdlab.claims.verdict import claims_in, judge
+from kdlab.claims.draws import Crossed, over_draws
+from kdlab.claims.statistics import mcnemar, mean_interval, wilson
+from kdlab.claims.verdict import Verdict, claims_in, judge
 from kdlab.report.claims import Judged, claim_lines
 from kdlab.results import Disagreement, Fit, InvalidResults, Results, Row
 
@@ -101,17 +104,18 @@ def _about(found) -> str:
 def test_there_is_no_share_of_a_gain_that_is_no_gain():
     share = {"value": DISTILLED, "minus": BASELINE, "share_of": ["distilled", "baseline"], "at_least": 0}
     found = verdict(share, {"baseline": 305, "distilled": 300}, {"baseline": 400, "distilled": 300})
-    assert (found.n, found.missing, found.interval.mean) == (1, (0,), pytest.approx(1))
+    assert (found.n, found.missing, found.interval.mean) == (1, ("0",), pytest.approx(1))
 
 
 def test_a_seed_without_a_value_of_one_arm_is_left_out_and_said():
     claim = {"value": DISTILLED, "minus": BASELINE, "at_least": 0}
     both = {"distilled": 30, "baseline": 60}
     found = verdict(claim, both, {"distilled": 20}, both)
-    assert (found.n, found.missing, found.word) == (2, (1,), "holds")
+    assert (found.n, found.missing, found.word) == (2, ("1",), "holds")
     nothing = verdict(claim, {"distilled": 20}, {"baseline": 20})
-    assert (nothing.n, nothing.missing, nothing.word) == (0, (0, 1), "open")
+    assert (nothing.n, nothing.missing, nothing.word) == (0, ("0", "1"), "open")
     assert math.isnan(nothing.interval.mean)
+    assert "no run has a value of distilled and baseline: it was not measured, or the fit failed" in told(nothing)
 
 
 def test_runs_with_the_same_fits_are_one_draw():
@@ -119,6 +123,76 @@ def test_runs_with_the_same_fits_are_one_draw():
     same = [run(0, claim, distilled=30), run(0, claim, distilled=30)]
     found = judge(claims_in(same[0])[0], same)
     assert (found.word, found.n) == ("one draw", 1)
+
+
+def told(found: Verdict) -> str:
+    return "".join(claim_lines([Judged(found, {}, "")]))
+
+
+def crossed(claim: dict, errors: dict[tuple[int, int], int], key: str = "teacher") -> list[Results]:
+    """Return the runs of a grid of two seeds: the first is `key`.seed, the second the student's."""
+    runs = []
+    for (first, second), count in errors.items():
+        it = run(0, claim, distilled=count)
+        it.config.update({key: {"seed": first}, "student": {"seed": second}})
+        it.fits[0] = Fit("distilled", f"{first} {second}", False, 1, 1.0, 1)
+        runs.append(it)
+    return runs
+
+
+def test_students_of_two_teachers_are_two_draws_however_many_they_are():
+    claim = {"value": DISTILLED, "at_least": 0.9}
+    errors = {(teacher, student): 20 + 60 * teacher for teacher in (0, 1) for student in range(8)}
+    runs = crossed(claim, errors)
+    found = judge(claims_in(runs[0])[0], runs)
+    assert mean_interval([1 - count / N for count in errors.values()]).low > 0.9  # 16 draws would have decided
+    assert (found.word, found.n, found.crossed) == ("open", 2, Crossed(("teacher.seed", "student.seed"), 16))
+    assert found.interval == pytest.approx(mean_interval([0.98, 0.92]))
+    assert "16 runs that cross teacher.seed and student.seed are no more than 2 draws" in told(found)
+
+
+@pytest.mark.parametrize(("of_first", "of_second"), [(1, 1), (2, 1), (1, 0), (0, 1)])
+def test_in_2000_grids_of_seeds_the_interval_covers_the_truth_in_93_per_cent_or_more(of_first, of_second):
+    generator = random.Random(0)
+    pairs = [(first, second) for first in range(3) for second in range(5)]
+    runs: list[Any] = [SimpleNamespace(seed=0, config={"a": {"seed": i}, "b": {"seed": j}}) for i, j in pairs]
+    covered = 0
+    for _ in range(2000):
+        first = [generator.gauss(0, of_first) for _ in range(3)]
+        second = [generator.gauss(0, of_second) for _ in range(5)]
+        values = [first[i] + second[j] + generator.gauss(0, 0.5) for i, j in pairs]
+        interval, n, _ = over_draws(runs, values)
+        covered += interval.low <= 0 <= interval.high
+        assert n == 3
+    assert covered / 2000 >= 0.93
+
+
+def test_a_seed_that_is_the_same_in_all_runs_shares_nothing():
+    claim = {"value": DISTILLED, "at_least": 0.9}
+    runs = crossed(claim, {(0, student): 20 + student for student in range(4)})
+    found = judge(claims_in(runs[0])[0], runs)
+    assert (found.n, found.crossed) == (4, None)
+
+
+def test_a_run_without_a_value_is_named_by_the_seed_that_tells_it_from_the_others():
+    claim = {"value": DISTILLED, "minus": BASELINE, "at_least": 0}
+    runs = [run(0, claim, distilled=20, **({"baseline": 30} if split % 2 else {})) for split in range(4)]
+    for split, it in enumerate(runs):
+        it.config["data"] = {"split_seed": split}
+        it.fits[:] = [Fit(fit.arm, f"{fit.arm} {split}", False, 1, 1.0, 1) for fit in it.fits]
+    found = judge(claims_in(runs[0])[0], runs)
+    assert (found.n, found.missing) == (2, ("data.split_seed=0", "data.split_seed=2"))
+    assert "at data.split_seed=0, data.split_seed=2" in told(found)
+
+
+def test_other_samples_are_another_draw_of_the_bayes_rule():
+    claim = {"value": {"arm": "bayes", "metric": "accuracy"}, "at_least": 0.5}
+    runs = [run(0, claim, bayes=count) for count in (20, 30, 30)]
+    for it, seed in zip(runs, (0, 1, 1), strict=True):
+        it.config["data"] = {"sample_seed": seed}
+        it.fits.clear()
+    found = judge(claims_in(runs[0])[0], runs)
+    assert found.n == 2
 
 
 def test_beside_one_draw_stands_wilsons_interval_in_the_metrics_units():

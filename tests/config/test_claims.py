@@ -74,6 +74,8 @@ BOUND = "at_least: 0.5"
          "of claims[0].value, accuracy"),
         (f"{VALUE}, {MINUS}, share_of: [gone, baseline], {BOUND}", "claims[0].share_of=gone: no such arm; there are"),
         (f"{VALUE}, {MINUS}, share_of: [distilled], {BOUND}", "claims[0].share_of=['distilled']: must be two arms"),
+        (f"{VALUE}, {MINUS}, share_of: [baseline, baseline], {BOUND}", "claims[0].share_of=['baseline', 'baseline']: "
+         "must be two different arms"),
         (f"{VALUE}, share_of: [distilled, baseline], {BOUND}", "claims[0].share_of=['distilled', 'baseline']: needs "
          "`minus`"),
         (f"{VALUE}, {BOUND}, becuase: x", "claims[0].becuase: no such key; there are say, value, minus, share_of"),

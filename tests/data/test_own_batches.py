@@ -101,6 +101,21 @@ def test_classes_that_read_the_same_samples_and_scale_them_otherwise_are_not_ali
     assert in_common(images(plain)) != in_common(images(doubled))
 
 
+def test_fits_of_the_same_samples_that_are_scaled_by_other_arguments_get_each_its_own(stripes):
+    class Times(type(stripes)):  # type: ignore[misc]
+        def scale(self, inputs: torch.Tensor) -> torch.Tensor:
+            return self.factor * super().scale(inputs)
+
+    views = [images(in_two_splits(Times)[0]) for _ in range(2)]
+    for view, factor in zip(views, (1, 100), strict=True):
+        view.factor = factor
+    assert in_common(views[0]) == in_common(views[1])
+    for together, alone in ((epoch_of(of_stack(views), 0), epoch_of), (validation_of(of_stack(views)), validation_of)):
+        for index, view in enumerate(views):
+            own = alone(view, 0) if alone is epoch_of else alone(view)
+            assert torch.equal(together.inputs[index], own.inputs)
+
+
 @pytest.mark.parametrize("hook", BATCH_HOOKS)
 def test_fits_whose_data_make_batches_in_a_way_of_their_own_share_samples_and_order(stripes, hook):
     inherited = getattr(type(stripes), hook)

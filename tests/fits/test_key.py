@@ -97,6 +97,25 @@ class Halved(BlobsData):
         return super().scale(inputs) / 2
 
 
+class Multiplied(BlobsData):
+    """The same samples, scaled by an argument that `identity` does not name."""
+
+    def __init__(self, factor: float, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.factor = factor
+
+    def scale(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.factor * super().scale(inputs)
+
+
+def test_an_argument_that_changes_how_samples_are_scaled_is_in_the_key():
+    found = [Multiplied(factor, train_samples=90, test_samples=10) for factor in (1, 1, 100)]
+    for data in found:
+        data.setup()
+    assert key(found[0]) == key(found[1])
+    assert key(found[0]) != key(found[2])
+
+
 def test_two_data_sets_of_one_module_have_two_keys():
     found = [kind(train_samples=90, test_samples=10) for kind in (Doubled, Halved)]
     for data in found:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.container import ErrorbarContainer
+from msgspec.structs import replace
 from omegaconf import OmegaConf
 
 from kdlab.curves import write_curves
@@ -118,6 +119,19 @@ def test_the_finding_over_seeds_has_means_and_says_so():
         "(means over 3 seeds ± half of their 95 % intervals)"
     )
     assert "±" not in finding(of_seed(0))
+
+
+def test_the_finding_names_no_number_of_samples_where_seeds_differ_in_it():
+    runs = [of_seed(seed) for seed in range(3)]
+    runs[1].rows[:] = [replace(row, n=row.n - 1) for row in runs[1].rows]
+    assert "% of the test samples of class <b>1</b> that it never saw" in finding(runs)
+
+
+def test_runs_that_share_a_seed_are_not_called_seeds():
+    runs = [of_seed(seed, data={"split_seed": split}) for seed in (0, 1) for split in (0, 1)]
+    for it in runs:
+        it.rows[:] = [replace(row, value=row.value / (1 + it.config["data"]["split_seed"])) for row in it.rows]
+    assert "(means over 4 runs ± half" in finding(runs)
 
 
 # Figures.
@@ -311,6 +325,7 @@ def test_the_end_of_a_sweep_over_seeds_draws_the_first_seeds_page_and_shows_its_
     }  # fmt: skip
     assert '<a href="0/report.html">' in page
     assert '<table id="comparison">' in page
+    assert "It shows what such an offset can do at best; it is not a result." in page
     captions = re.findall("<figcaption>(.*?)</figcaption>", page)
     assert "Entropy of the soft targets over the temperature, on the test samples (seed 3)" in captions
     assert "Accuracy on each class of the test samples, means over 2 seeds" in captions
