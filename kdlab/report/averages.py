@@ -34,10 +34,14 @@ class Mean(NamedTuple):
 
 @dataclass(frozen=True)
 class Averages:
-    """Means by (arm, classes, correction, metric) on `split`, over `runs` runs; `arms` are their fits, in order."""
+    """Means by (arm, classes, correction, metric) on `split`, over `runs` runs; `arms` are their fits, in order.
+
+    `called` says what the runs are: `3 seeds`, or `4 runs` where some share their seed, as with two splits of each.
+    """
 
     split: str
     runs: int
+    called: str
     arms: Sequence[str]
     means: Mapping[tuple[str, str, str, str], Mean]
 
@@ -67,7 +71,9 @@ def averaged(results: Several) -> Averages:
     stats = over_seeds(rows, by).join(samples["first"].where(samples["nunique"] == 1, 0))
     means = {place: Mean(mean, half, fits, n) for place, mean, half, fits, n in stats.itertuples(name=None)}
     arms = dict.fromkeys(fit.arm for found in several for fit in found.fits)
-    return Averages(split, len(several), list(arms), means)
+    seeds = len({it.seed for it in several})
+    called = f"{seeds} seeds" if seeds == len(several) else f"{len(several)} runs"
+    return Averages(split, len(several), called, list(arms), means)
 
 
 def different_fits(several: Sequence[Results]) -> dict[str, list[int]]:

@@ -18,8 +18,7 @@ def finding(results: Several) -> str:
     """
     found = averaged(results)
     said = _finding(found, as_list(results))
-    what = "seeds" if len({it.seed for it in as_list(results)}) == found.runs else "runs"
-    return f"{said} (means over {found.runs} {what} ± half of their 95 % intervals)" if found.runs > 1 else said
+    return f"{said} (means over {found.called} ± half of their 95 % intervals)" if found.runs > 1 else said
 
 
 def _finding(found: Averages, several: Sequence[Results]) -> str:

@@ -92,7 +92,7 @@ def per_class_table(results: Several, class_names: Sequence[str], held_out: Mapp
         text = per_cent(share.value, share.half) if share else ""
         return f"[{text}]" if text and c in held_out.get(arm, ()) else text
 
-    over = f" over {found.runs} seeds: mean ± half of its 95 % interval (t)" if found.runs > 1 else ""
+    over = f" over {found.called}: mean ± half of its 95 % interval (t)" if found.runs > 1 else ""
     caption = f"Accuracy on each class{over}, in brackets if the arm never saw the class"
     lines = [[name, *(cell(arm, c) for arm in found.arms)] for c, name in enumerate(class_names)]
     return Table("per_class", caption, ["class", *found.arms], lines)

@@ -71,7 +71,7 @@ def _counted(errors: Mean, found: Averages) -> str:
 
 
 def _over(found: Averages) -> str:
-    return f", mean over {found.runs} seeds ± half of its 95 % interval" if found.runs > 1 else ""
+    return f", mean over {found.called} ± half of its 95 % interval" if found.runs > 1 else ""
 
 
 @in_style

@@ -35,7 +35,7 @@ def figures_of_numbers(
     """
     results = [it.results for it in runs]
     found = averaged(results)
-    over = f", means over {len(runs)} seeds" if len(runs) > 1 else ""
+    over = f", means over {found.called}" if len(runs) > 1 else ""
     unseen = any(held_out.values())
     if any(found.find(arm, "all", "errors") for arm in found.arms):
         yield (
@@ -85,6 +85,6 @@ def _confusion(
         held_out={names[arm]: held_out.get(arm, ()) for arm in shown},
     )
     which = "" if len(shown) == len(counted) else f", the first {len(shown)} of {len(counted)} networks"
-    counted_over = f", mean counts over {len(runs)} seeds" if len(runs) > 1 else ""
+    counted_over = f", mean counts over {found.called}" if len(runs) > 1 else ""
     star = "; * marks classes that the network never saw" if any(held_out.values()) else ""
     yield "confusion_matrices", f"Confusion matrices{counted_over}{which}{star}", figure

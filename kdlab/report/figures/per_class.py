@@ -65,7 +65,7 @@ def per_class_accuracy(
     whiskers = what_whiskers_are(mean.fits for mean in found.means.values())
     if marks or whiskers:
         figure.legend(handles=marks, loc="outside lower center", ncols=3, title=whiskers)
-    over = f", mean over {found.runs} seeds ± half of its 95 % interval" if found.runs > 1 else ""
+    over = f", mean over {found.called} ± half of its 95 % interval" if found.runs > 1 else ""
     return described(figure, f"Bars: accuracy on each class of the {found.split} samples{over}. {'; '.join(said)}.")
 
 
