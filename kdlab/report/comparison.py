@@ -165,7 +165,10 @@ def _mean(values: Sequence[float], metric: str) -> str:
     mean, low, _ = mean_interval(values)
     if metric in SHARES:
         return per_cent(mean, mean - low)
-    return written(mean, metric) if math.isnan(low) else f"{mean:,.1f} ± {mean - low:,.1f}"
+    if math.isnan(low):
+        return written(mean, metric)
+    digits = ",.1f" if abs(mean) >= 10 else ".3g"  # of counts, and of risks
+    return f"{mean:{digits}} ± {mean - low:{digits}}"
 
 
 def _caption(results: Results) -> str:

@@ -248,6 +248,16 @@ def test_published_figures_stand_beside_means_over_the_different_fits():
     assert comparison_over_seeds([of_seed(seed, comparison=None) for seed in range(3)]) is None
 
 
+def test_a_small_mean_beside_a_published_figure_keeps_its_digits():
+    row = {"show": "risk", "arm": "student", "metric": "excess_risk"}
+    comparison = {"source": "none", "dataset": "mine", "rows": [row]}
+    runs = [of_seed(seed, comparison=comparison) for seed in range(3)]
+    for it, risk in zip(runs, (0.001, 0.002, 0.003), strict=True):
+        it.rows.append(Row("student", "test", "all", "none", "excess_risk", risk, 100))
+    cells = next(cells for cells in comparison_over_seeds(runs).rows if cells[0] == "risk")
+    assert cells[2:] == ["0.002 ± 0.00248", "3"]
+
+
 def test_where_the_runs_did_not_do_what_the_source_did_its_figures_are_left_out():
     other = COMPARISON | {"dataset": "mnist"}
     table = comparison_over_seeds([of_seed(seed, comparison=other) for seed in range(3)])
