@@ -95,10 +95,18 @@ def results_part(it: Reproduced) -> Iterator[str]:
         why = f", whose figures are left out: they are {differs}" if (differs := left_out(it.results[0])) else ""
         yield f"Mean and 95 % interval (t) over seeds {seeds}; source: {source}{why}."
         yield markdown(table)
+        if why:
+            yield f"The source, on its data: {'; '.join(published(it))}."
     if claims := claims_table(it.judged):
         differs = f" The sources' figures are {it.judged[0].differs}." if it.judged[0].differs else ""
         yield f"Claims, judged over these seeds.{differs}"
         yield markdown(claims)
+
+
+def published(it: Reproduced) -> list[str]:
+    """Return what the source found, each with its number."""
+    rows = [DEFAULTS | row for row in it.config["comparison"]["rows"]]
+    return [f"{row['show']} {_shown(row['source'], row['metric'])}" for row in rows if row["source"] is not None]
 
 
 def numbers_table(it: Reproduced) -> Table | None:

@@ -42,7 +42,9 @@ TINY = {
     "blobs_targets": [
         "trainer=cpu", "teacher.max_epochs=60", "student.max_epochs=60", "+every_arm.optimizer.lr=0.001"
     ],
-    "blobs_unseen": ["trainer=cpu", "teacher.max_epochs=30", "student.max_epochs=30"],
+    "blobs_unseen": [
+        "trainer=cpu", "teacher.max_epochs=30", "student.max_epochs=30", "+every_arm.optimizer.lr=0.001"
+    ],
     "cnn_temperature": [
         "data=digits", "trainer=cpu", "data.val_size=0", "teacher.max_epochs=3", "student.max_epochs=3",
         "teacher.optimizer.lr=0.001", "optimizer.lr=0.003", "~arms.t1_5", "~arms.t2", "~arms.on_t1_5", "~arms.on_t2",

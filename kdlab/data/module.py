@@ -10,26 +10,19 @@ from typing import Any, Self
 import torch
 from lightning import LightningDataModule
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
+from torch.utils.data import DataLoader, DistributedSampler
 
+from kdlab.data.fetching import BATCHES_PER_INFERENCE, loader, order_problems, samples_per_fetch
 from kdlab.data.held_out import class_indices, split_ids, without_classes
-from kdlab.data.samples import Batch, Samples, Subset, as_fetched, contents_hash
+from kdlab.data.samples import Batch, Samples, Subset, contents_hash
 from kdlab.errors import DataError
 from kdlab.hashing import derive, short_hash
-from kdlab.limits import integer, is_integer, is_part, memory
+from kdlab.limits import integer, is_integer, is_part
 from kdlab.models.bayes import GaussianBayesRule
 from kdlab.models.normalization import Normalization
 
-# Several batches are fetched at once: fetching a batch costs as much as a step of a small network. So many samples at
-# most, and no more than take these bytes as networks see them.
-SAMPLES_PER_FETCH = 2048
-BYTES_PER_FETCH = 64 * 2**20
-# A forward pass without gradients, which keeps no activations, may have so many times the samples of a training batch.
-BATCHES_PER_INFERENCE = 4
 # So many samples tell how inputs are scaled.
 PROBED = 16
-# What the order of an epoch holds for each sample, as tensors and as a list.
-ORDER_BYTES = 60
 
 
 class ClassificationData(LightningDataModule, ABC):
@@ -79,7 +72,7 @@ class ClassificationData(LightningDataModule, ABC):
     ) -> None:
         super().__init__()
         problems = integer("batch_size", batch_size) + integer("passes_per_epoch", passes_per_epoch)
-        problems += problems or _order_problems(passes_per_epoch, samples=len(self.class_names))
+        problems += problems or order_problems(passes_per_epoch, samples=len(self.class_names))
         if not is_part(val_size):
             problems.append(f"val_size={val_size}: must be a fraction in [0, 1) or a number of samples")
         if not is_integer(split_seed, least=0) or split_seed >= 2**32:
@@ -149,7 +142,7 @@ class ClassificationData(LightningDataModule, ABC):
             )
         except ValueError as error:
             raise DataError(f"data.{error}; without a validation part, data.val_size=0, there is no split") from error
-        if problems := _order_problems(self.passes_per_epoch, len(self.train.labels)):
+        if problems := order_problems(self.passes_per_epoch, len(self.train.labels)):
             raise DataError(f"data.{problems[0]}")
         self._checksum, self._test_checksum = self.checksums or (self.train.checksum(), self.test.checksum())
         self._loaded = True
@@ -294,20 +287,3 @@ class ClassificationData(LightningDataModule, ABC):
             purpose = f"augmentation on device {rank}" if rank else "augmentation"
             torch.manual_seed(derive(self.order_seed, purpose, fetch))
             return self.augment(inputs)
-
-
-def _order_problems(passes: int, samples: int) -> list[str]:
-    """Return what is wrong with a number of passes whose order does not fit into memory."""
-    return memory("passes_per_epoch", passes, ORDER_BYTES * samples * passes, "the order of an epoch")
-
-
-def samples_per_fetch(numbers_per_sample: int) -> int:
-    """Return how many samples are fetched at once."""
-    return max(1, min(SAMPLES_PER_FETCH, BYTES_PER_FETCH // (4 * numbers_per_sample)))
-
-
-def loader(subset: Dataset[Batch], fetched: int, order: Sampler[Any] | None = None) -> DataLoader[Batch]:
-    """Return a loader that fetches so many samples at once, in the order of a sampler, or as they are stored."""
-    # An iterator draws a seed when it is made, which a resumed fit does at other moments. A separate generator keeps
-    # all other random numbers the same.
-    return DataLoader(subset, batch_size=fetched, sampler=order, collate_fn=as_fetched, generator=torch.Generator())

@@ -10,7 +10,8 @@ from lightning import LightningDataModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
-from kdlab.data.module import BATCHES_PER_INFERENCE, ORDER_BYTES, ClassificationData, loader, samples_per_fetch
+from kdlab.data.fetching import BATCHES_PER_INFERENCE, ORDER_BYTES, loader, samples_per_fetch
+from kdlab.data.module import ClassificationData
 from kdlab.data.samples import Batch, Samples
 
 # Training sets that are to be joined have at most so many bytes each.

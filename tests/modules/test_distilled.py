@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD
 
-from kdlab.data import Batch, ClassificationData, Jitter
-from kdlab.data import module as data_module
+from kdlab.data import Batch, ClassificationData, Jitter, fetching
 from kdlab.errors import Diverged
 from kdlab.fits.context import Context
 from kdlab.fits.fit import fit
@@ -159,7 +158,7 @@ def test_the_same_fit_twice_gives_the_same_weights(stripes, tmp_path, augment):
 
 def test_a_curves_last_validation_figures_are_those_of_the_rows(stripes, tmp_path, monkeypatch, arithmetic):
     """Over samples, not averaged over batches, and counted in more than bfloat16's 8 bits."""
-    monkeypatch.setattr(data_module, "SAMPLES_PER_FETCH", 7)
+    monkeypatch.setattr(fetching, "SAMPLES_PER_FETCH", 7)
     module = classifier(student(), lr=0.5)
     train(module, stripes, tmp_path, epochs=2, hardware=arithmetic.hardware)
     last = {figure: value for _, figure, value in module.curve}
