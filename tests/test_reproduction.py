@@ -20,6 +20,7 @@ from kdlab.config.compose import CONFIGS, as_yaml, experiments
 from kdlab.config.read import read
 
 DOCS = Path(__file__).parent.parent / "docs"
+SCRIPTS = ("reproduce", "reproduced", "reproduced_parts", "reproduced_rows")
 STALE = "is stale: run `python docs/reproduce.py --pages`, and commit docs/"
 
 
@@ -28,7 +29,7 @@ def scripts() -> Iterator[dict[str, ModuleType]]:
     """The scripts of docs/, as `python docs/reproduce.py` has them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(DOCS)
-        yield {name: importlib.import_module(name) for name in ("reproduce", "reproduced", "reproduced_rows")}
+        yield {name: importlib.import_module(name) for name in SCRIPTS}
 
 
 @pytest.fixture(scope="module")
@@ -196,9 +197,9 @@ def test_where_the_data_lie_makes_no_other_recipe(reproduced_rows, monkeypatch):
 
 
 def test_a_real_reproduction_goes_on_and_adds_its_seeds_to_those_that_are_there(
-    reproduce, reproduced, reproduced_rows, tmp_path, monkeypatch
+    reproduce, reproduced, reproduced_rows, scripts, tmp_path, monkeypatch
 ):
-    for it in (reproduce, reproduced, reproduced_rows):
+    for it in scripts.values():
         monkeypatch.setattr(it, "FOLDER", tmp_path / "reproduction")
     monkeypatch.chdir(tmp_path)
     config = reproduced_rows.config_of("blobs_unseen")

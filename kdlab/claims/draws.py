@@ -55,7 +55,7 @@ def over_draws(runs: Sequence[Results], values: Sequence[float]) -> tuple[Interv
     return Interval(whole.mean, *ends), min(sizes), Crossed(tuple(crossed), len(runs))
 
 
-def _crossed(runs: Sequence[Results]) -> dict[str, list[list[int]]]:
+def _crossed(runs: Sequence[Results]) -> dict[str, tuple[tuple[int, ...], ...]]:
     """Return the keys of seeds that some runs share and others do not, each with the positions that share it.
 
     Of keys that part the runs alike, such as one that is `${seed}`, the first is taken.
@@ -68,7 +68,7 @@ def _crossed(runs: Sequence[Results]) -> dict[str, list[list[int]]]:
             parts[own.get(key)].append(i)
         if 1 < len(parts) < len(runs):
             found.setdefault(tuple(map(tuple, parts.values())), key)
-    return {key: [list(part) for part in parts] for parts, key in found.items()}
+    return {key: parts for parts, key in found.items()}
 
 
 def named(runs: Sequence[Results]) -> list[str]:

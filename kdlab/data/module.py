@@ -22,7 +22,7 @@ from kdlab.models.bayes import GaussianBayesRule
 from kdlab.models.normalization import Normalization
 
 # So many samples tell how inputs are scaled.
-PROBED = 16
+PROBED = 4
 
 
 class ClassificationData(LightningDataModule, ABC):
